@@ -1,0 +1,1 @@
+"""What both twins share: data, configs, draws, checkpoints, the trainer. No arithmetic under test stands here."""

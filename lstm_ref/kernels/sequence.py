@@ -1,0 +1,116 @@
+r"""An LSTM layer over a window of T steps, and back through time [Werbos 1990; truncation: Williams & Peng 1990].
+
+    h_t, c_t = cell(x_t, h_t-1, c_t-1),   t = 1..T                      (1)
+    dh_t = dy_t + da_t+1 W_hh,   dc_t = dc'_t+1,   t = T..1             (2)  da, dc' from cell's backward at t+1
+    dW_ih = sum_t da_t^T x_t,   dW_hh = sum_t da_t^T h_t-1,   db_ih = db_hh = sum_t,b da_t,   dx_t = da_t W_ih   (3)
+
+with dh_T+1 = dh_n and dc_T+1 = dc_n, the gradients of the final state. Truncated BPTT carries h_T, c_T into the next
+window as its h_0, c_0, and drops dh_0, dc_0.
+
+Shapes: x [T,B,I]; y and h [T,B,H]. Only the product with W_hh depends on the step before, so (1) has one [B,H]x[H,4H]
+product a step and one [T*B,I]x[I,4H] product for all steps; (3) is one product for each weight gradient over all of
+time, where a product a step would read and write the gradient T times.
+
+Proved by parity_tests/test_sequence.py.
+"""
+
+import copy
+
+import numpy as np
+
+from lstm_ref.kernels.cell import CellParams, cell_backward_plain, cell_forward_plain, gates_backward, gates_forward
+from lstm_ref.kernels.embedding import scatter_add
+
+
+def sequence_forward_plain(x, h0, c0, params):
+    """(1). Returns y [T,B,H], h_T, c_T [B,H] and the caches, one a step."""
+    h, c, outputs, caches = h0, c0, [], []
+    for x_t in x:
+        h, c, cache = cell_forward_plain(x_t, h, c, params)
+        outputs.append(h)
+        caches.append(cache)
+    return np.stack(outputs), h, c, caches
+
+
+def sequence_backward_plain(dy, dh_n, dc_n, caches, params, grads):
+    """(2) and (3): adds into `grads`, returns dx [T,B,I], dh_0, dc_0 [B,H]."""
+    dh, dc, dx = dh_n, dc_n, [None] * len(caches)
+    for t in reversed(range(len(caches))):
+        dx[t], dh, dc = cell_backward_plain(dh + dy[t], dc, caches[t], params, grads)
+    return np.stack(dx), dh, dc
+
+
+class Layer:
+    """One layer's arrays for windows of one shape, allocated once; nothing is allocated in a step.
+
+    After `forward`, h[1:] is y and h[-1], c[-1] are the final state. After `backward`, gates holds da.
+    """
+
+    def __init__(self, T, B, H, dtype):
+        self.gates = np.empty((T, B, 4 * H), dtype)  # i f g o, later da
+        self.h, self.c = np.empty((T + 1, B, H), dtype), np.empty((T + 1, B, H), dtype)  # [0] is the state before
+        self.tanh_c = np.empty((T, B, H), dtype)
+        self.ones = np.ones(T * B, dtype)
+        self.h_part, self.bias = np.empty((B, 4 * H), dtype), np.empty(4 * H, dtype)
+        self.dh, self.dc = np.empty((B, H), dtype), np.empty((B, H), dtype)
+        self.rows = np.arange(B)
+        self.one_hot_table = np.empty((0, 0), dtype)  # W_ih^T, then its gradient, [V,4H]; only for one-hot input
+
+    def first(self, T):
+        """This layer for a shorter window: the first part of each array."""
+        part = copy.copy(self)
+        part.gates, part.tanh_c, part.ones = self.gates[:T], self.tanh_c[:T], self.ones[: T * self.rows.size]
+        part.h, part.c = self.h[: T + 1], self.c[: T + 1]
+        return part
+
+    def _recur(self, h0, c0, params: CellParams, x_part):
+        """(1). x_part(t) gives the array and the rows of it that hold x_t W_ih^T."""
+        self.h[0], self.c[0] = h0, c0
+        np.add(params.bias_ih, params.bias_hh, out=self.bias)
+        weight_hh_T = params.weight_hh.T
+        for t in range(len(self.gates)):
+            np.dot(self.h[t], weight_hh_T, out=self.h_part)
+            rows_of, rows = x_part(t)
+            gates, c, tanh_c, h = self.gates[t], self.c[t + 1], self.tanh_c[t], self.h[t + 1]
+            gates_forward(rows_of, rows, self.h_part, self.bias, gates, self.c[t], c, tanh_c, h)
+
+    def forward(self, x, h0, c0, params: CellParams):
+        """x [T,B,I]. Returns y [T,B,H], a view."""
+        np.dot(_flat(x), params.weight_ih.T, out=_flat(self.gates))
+        self._recur(h0, c0, params, lambda t: (self.gates[t], self.rows))
+        return self.h[1:]
+
+    def forward_one_hot(self, ids, h0, c0, params: CellParams):
+        """ids int64 [T,B] stand for one-hot vectors x: x W_ih^T is then row ids of W_ih^T, no product at all."""
+        self.one_hot_table = np.ascontiguousarray(params.weight_ih.T)
+        self._recur(h0, c0, params, lambda t: (self.one_hot_table, ids[t]))
+        return self.h[1:]
+
+    def _through_time(self, dy, dh_n, dc_n, params: CellParams, grads: CellParams):
+        """(2), and what of (3) does not depend on the input."""
+        self.dh[...], self.dc[...] = dh_n, dc_n
+        for t in reversed(range(len(self.gates))):
+            gates_backward(dy[t], self.dh, self.dc, self.gates[t], self.c[t], self.tanh_c[t])
+            np.dot(self.gates[t], params.weight_hh, out=self.dh)
+        da = _flat(self.gates)
+        np.dot(da.T, _flat(self.h[:-1]), out=grads.weight_hh)
+        np.dot(self.ones, da, out=grads.bias_ih)
+        grads.bias_hh[...] = grads.bias_ih
+
+    def backward(self, x, dy, dh_n, dc_n, params: CellParams, grads: CellParams, dx):
+        """Writes grads and dx [T,B,I]; leaves dh_0, dc_0 in self.dh, self.dc. dh_n, dc_n: [B,H] or 0."""
+        self._through_time(dy, dh_n, dc_n, params, grads)
+        np.dot(_flat(self.gates).T, _flat(x), out=grads.weight_ih)
+        np.dot(_flat(self.gates), params.weight_ih, out=_flat(dx))
+
+    def backward_one_hot(self, ids, dy, dh_n, dc_n, params: CellParams, grads: CellParams):
+        """As `backward`; there is no dx, and dW_ih^T gets da_t added to row ids_t."""
+        self._through_time(dy, dh_n, dc_n, params, grads)
+        self.one_hot_table[...] = 0
+        scatter_add(self.one_hot_table, ids.reshape(-1), _flat(self.gates))
+        grads.weight_ih[...] = self.one_hot_table.T
+
+
+def _flat(x):
+    """[T,B,N] as [T*B,N], a view."""
+    return x.reshape(-1, x.shape[-1])
