@@ -6,6 +6,7 @@ Characters and words are one model with another config. Precedence, highest firs
 
 import dataclasses
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
@@ -177,7 +178,7 @@ def resolve(
     """The run's config from all its sources, the strongest last."""
     config = preset(preset_name)
     if file is not None:
-        config = config.with_overrides(read_toml(file), source=str(file))
+        config = config.with_overrides(read_config_file(file), source=str(file))
     variables = {name: f"LSTM_{name.upper()}" for name in FIELDS}
     environ = environ or {}
     from_environment = {name: environ[key] for name, key in variables.items() if key in environ}
@@ -185,11 +186,16 @@ def resolve(
     return config.with_overrides(flags)
 
 
-def read_toml(file: Path) -> dict[str, object]:
+def read_config_file(file: Path) -> dict[str, object]:
+    """A TOML file, or a run's config.json."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"cannot read config file {file}: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"config file {file} holds a {type(values).__name__}, expected fields and values")
+    return values
 
 
 def _explain(error: ValidationError, source: str) -> str:

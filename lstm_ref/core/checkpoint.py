@@ -1,0 +1,170 @@
+"""One safetensors file that both twins write and read, and that a run continues from bit by bit.
+
+Tensors: `model.<parameter>`, `optimizer.<...>`, `carry.h_l<k>`, `carry.c_l<k>`. Metadata: `lstm-parity`, one canonical
+JSON (schema, config, vocabulary, progress, text's hash, versions), and `sha256` over that JSON and every tensor: the
+format itself has no checksum, and a flipped bit in a weight would load without a word. Nothing is ever unpickled.
+
+A file appears whole or not at all: written beside its place, flushed to disk, renamed, and the folder flushed too.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from lstm_ref.core.config import RunConfig
+from lstm_ref.core.errors import CheckpointError, LstmError
+from lstm_ref.core.params import check_parameters
+from lstm_ref.core.vocab import Vocabulary
+
+SCHEMA = 1
+METADATA_KEY = "lstm-parity"
+_GROUPS = ("model", "optimizer", "carry")
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands. Everything else (windows, masks, draws) is a function of the step."""
+
+    step: int = 0  # updates done
+    evaluated_step: int = 0  # the last step whose validation was logged
+    loss: float | None = None  # of the last step, nats
+    loss_sum: float = 0.0  # since the last log line, over loss_count steps
+    loss_count: int = 0
+    best_loss: float | None = None  # lowest validation loss, nats a token
+    best_step: int = 0
+    seconds: float = 0.0  # spent training so far, all sessions of the run together
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run at a step boundary."""
+
+    config: RunConfig
+    vocabulary: Vocabulary
+    corpus_sha256: str
+    progress: Progress
+    model: dict[str, np.ndarray]
+    optimizer: dict[str, np.ndarray]
+    carry: dict[str, np.ndarray]
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def seed_form(self) -> dict[str, Any]:
+        """The four keys of the character seed's `.net` file: n_hidden, n_layers, state_dict (its output layer is named
+        `fc`) and tokens."""
+        state_dict = {re.sub("^decoder", "fc", name): value for name, value in self.model.items()}
+        sizes = self.config.hidden_sizes
+        return {"n_hidden": sizes[0], "n_layers": len(sizes), "state_dict": state_dict, "tokens": self.vocabulary.tokens}
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        groups = zip(_GROUPS, (self.model, self.optimizer, self.carry))
+        return {f"{group}.{name}": np.ascontiguousarray(value) for group, part in groups for name, value in part.items()}
+
+    def save(self, path: Path) -> None:
+        """Atomic. Raises CheckpointError where the disk does not take it; an older file of that name is then intact."""
+        tensors = self._tensors()
+        header = json.dumps(
+            {
+                "schema": SCHEMA,
+                "config": self.config.to_dict(),
+                "vocabulary": self.vocabulary.to_dict(),
+                "corpus_sha256": self.corpus_sha256,
+                "progress": asdict(self.progress),
+                "versions": self.versions,
+            },
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+        metadata = {METADATA_KEY: header, "sha256": _digest(header, tensors)}
+        try:
+            write_atomically(path, to_safetensors(tensors, metadata))
+        except OSError as error:
+            raise CheckpointError(f"cannot write {path}: {error.strerror}; the file before it is intact") from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises CheckpointError for a file that is missing, damaged, foreign, of a newer schema, or does not fit itself."""
+        metadata, tensors = _read(path)
+        header = metadata.get(METADATA_KEY)
+        if header is None:
+            raise CheckpointError(f"{path} is a safetensors file of another program: no {METADATA_KEY!r} in its metadata")
+        if metadata.get("sha256") != _digest(header, tensors):
+            raise CheckpointError(f"{path} is damaged: its SHA-256 does not match its content; take an older checkpoint")
+        try:
+            checkpoint = cls._from_parts(json.loads(header), tensors, source=str(path))
+        except (KeyError, TypeError, ValueError, AttributeError, LstmError) as error:
+            raise CheckpointError(f"{path} does not fit itself: {error}") from None
+        return checkpoint
+
+    @classmethod
+    def _from_parts(cls, values: dict[str, Any], tensors: Mapping[str, np.ndarray], source: str) -> Self:
+        if values["schema"] != SCHEMA:
+            raise CheckpointError(f"it has schema {values['schema']}, and this version reads {SCHEMA}; update lstm-parity")
+        groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in _GROUPS}
+        for name, value in tensors.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = value
+        checkpoint = cls(
+            RunConfig.from_dict(values["config"], source),
+            Vocabulary.from_dict(values["vocabulary"]),
+            str(values["corpus_sha256"]),
+            Progress(**{f.name: values["progress"][f.name] for f in fields(Progress)}),
+            **groups,
+            versions=dict(values["versions"]),
+        )
+        model_config = checkpoint.config.language_model(len(checkpoint.vocabulary))
+        check_parameters(model_config, checkpoint.model)
+        for prefix in ("exp_avg.", "exp_avg_sq."):
+            moments = {n.removeprefix(prefix): v for n, v in checkpoint.optimizer.items() if n.startswith(prefix)}
+            check_parameters(model_config, moments)
+        return checkpoint
+
+
+def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+        if start[:2] == b"PK" or start[:1] == b"\x80":
+            raise CheckpointError(f"{path} is a pickle, as torch.save writes it; it is not opened, because it could run code")
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no whole safetensors file: {error}; take an older checkpoint") from None
+
+
+def _digest(header: str, tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"\0{name}\0{value.dtype.str}\0{value.shape}\0".encode())
+        digest.update(value.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Other processes see the old file or the new one, and so does a machine that loses power."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,116 @@
+"""The run folder: one place for all that a run leaves.
+
+    runs/<name>/config.json      the resolved config; `lstm train --config` takes its TOML form, a checkpoint holds it too
+                env.json         versions, processor, BLAS, command line
+                metrics.jsonl    one object a log line: the record of truth
+                checkpoints/     step-000000139.safetensors (the last few), best.safetensors
+                samples/ plots/  for what is made of it later
+
+A folder belongs to one process at a time, and is not written into again except to resume.
+"""
+
+import fcntl
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lstm_ref.core.checkpoint import Checkpoint, write_atomically
+from lstm_ref.core.config import RunConfig
+from lstm_ref.core.environment import environment
+from lstm_ref.core.errors import CheckpointError, UsageError
+
+BEST = "best.safetensors"
+
+
+class RunFolder:
+    """Open one with `with`: it is locked until then. Raises UsageError if it is in use, or holds another run."""
+
+    def __init__(self, path: Path, *, resume: bool = False):
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.metrics = path / "metrics.jsonl"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / ".lock").open("w")
+        except OSError as error:
+            raise UsageError(f"cannot use run folder {path}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise UsageError(f"run folder {path} is in use by another process; wait for it, or take --run") from None
+        if not resume and self.metrics.exists():
+            self._lock.close()
+            raise UsageError(f"run folder {path} holds a run already: go on with --resume {path}, or take --run")
+        for name in ("checkpoints", "samples", "plots"):
+            (path / name).mkdir(exist_ok=True)
+        for orphan in self.checkpoints.glob(".*.tmp"):  # of a writer that was killed: the lock says it is gone
+            orphan.unlink()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def describe(self, config: RunConfig) -> None:
+        facts = environment() | {"command": " ".join(["lstm", *sys.argv[1:]])}
+        for name, values in (("config.json", config.to_dict()), ("env.json", facts)):
+            write_atomically(self.path / name, (json.dumps(values, indent=2) + "\n").encode())
+        self.metrics.touch()
+
+    def log(self, record: Mapping[str, object]) -> None:
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """A last line that a killed writer left unfinished does not count."""
+        lines = self.metrics.read_text(encoding="utf-8").split("\n")[:-1] if self.metrics.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def forget_after(self, step: int) -> None:
+        """Drops the log lines that a resumed run will write again."""
+        kept = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
+        write_atomically(self.metrics, "".join(kept).encode())
+
+    def save(self, checkpoint: Checkpoint, keep: int) -> Path:
+        """The checkpoint of its step; only when it is safe on disk do the oldest go."""
+        path = self.checkpoints / f"step-{checkpoint.progress.step:09d}.safetensors"
+        checkpoint.save(path)
+        for old in self.steps()[:-keep]:
+            old.unlink()
+        return path
+
+    def save_best(self, checkpoint: Checkpoint) -> None:
+        checkpoint.save(self.checkpoints / BEST)
+
+    def steps(self) -> list[Path]:
+        """The checkpoints by step, oldest first."""
+        return sorted(self.checkpoints.glob("step-*.safetensors"))
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole; a damaged one is passed over with a warning on stderr. None if there is
+        none at all; CheckpointError if there are some, and all are damaged."""
+        problems = []
+        for path in reversed(self.steps()):
+            try:
+                return Checkpoint.load(path)
+            except CheckpointError as error:
+                problems.append(str(error))
+                print(f"warning: {error}", file=sys.stderr)
+        if problems:
+            raise CheckpointError(f"no checkpoint in {self.checkpoints} is whole: {problems[0]}")
+        return None
+
+
+def find_checkpoint(path: Path) -> Path:
+    """A checkpoint by its file, its run folder (the best one, else the last) or its checkpoints folder."""
+    if path.is_file():
+        return path
+    for folder in (path / "checkpoints", path):
+        candidates = [folder / BEST, *reversed(sorted(folder.glob("step-*.safetensors")))]
+        for candidate in candidates:
+            if candidate.is_file():
+                return candidate
+    raise CheckpointError(f"no checkpoint at {path}: expected a .safetensors file or a run folder")
