@@ -48,7 +48,7 @@ class NumpyLM:
     ):
         self.config = config
         self.adam = adam or AdamConfig()
-        self.dtype = np.dtype(dtype)
+        self.dtype: np.dtype = np.dtype(dtype)
         shapes = parameter_shapes(config)
         self._params, self._grads, self._m, self._v = (
             {name: np.zeros(shape, self.dtype) for name, shape in shapes.items()} for _ in range(4)
@@ -107,11 +107,11 @@ class NumpyLM:
         if self.config.embedding_size:
             gather(self._params["embedding.weight"], inputs.reshape(-1), _flat(arrays.x[0]))
             x = self._drop(arrays.x[0], "input", masks, out=arrays.x[0])
-        for k, layer in enumerate(arrays.layers):
+        for k, (layer, (h0, c0)) in enumerate(zip(arrays.layers, state)):
             if k == 0 and not self.config.embedding_size:
-                y = layer.forward_one_hot(inputs, *state[k], self._layer_params[k])
+                y = layer.forward_one_hot(inputs, h0, c0, self._layer_params[k])
             else:
-                y = layer.forward(x, *state[k], self._layer_params[k])
+                y = layer.forward(x, h0, c0, self._layer_params[k])
             x = self._drop(y, f"l{k}", masks, out=arrays.x[k + 1])
         np.dot(_flat(x), self._params["decoder.weight"].T, out=arrays.logits)
         np.add(arrays.logits, self._params["decoder.bias"], out=arrays.logits)
@@ -120,7 +120,7 @@ class NumpyLM:
     def _drop(self, x: np.ndarray, where: str, masks: Mapping[str, np.ndarray], out: np.ndarray) -> np.ndarray:
         if where not in masks:
             return x
-        scale = self.dtype.type(1 / (1 - dropout_rates(self.config)[where]))
+        scale = np.asarray(1 / (1 - dropout_rates(self.config)[where]), self.dtype)[()]
         dropout(x.reshape(-1), masks[where].reshape(-1), scale, out.reshape(-1))
         return out
 
@@ -178,6 +178,9 @@ class NumpyLM:
         arrays, next_state = self._forward(window.inputs, state, {})
         return Evaluation(softmax_loss_total(arrays.logits, window.targets.reshape(-1)), window.tokens, next_state)
 
+    def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
+        return sample_token(logits, policy, u)
+
     def sample(
         self, prime: Sequence[int], length: int, policy: SamplingPolicy, draws: Draws, first_draw: int = 0
     ) -> Iterator[int]:
@@ -185,7 +188,7 @@ class NumpyLM:
         arrays, state = self._forward(np.asarray(prime, np.int64)[:, None], self.zero_state(1), {})
         for n in range(length):
             u = draws.at(first_draw + n).uniform("sample", (1,))[0]
-            token = sample_token(arrays.logits[-1], policy, u)
+            token = self.choose(arrays.logits[-1], policy, u)
             yield token
             arrays, state = self._forward(np.array([[token]]), state, {})
 

@@ -35,7 +35,7 @@ def loss_plain(
     state: PlainState,
     masks: Mapping[str, np.ndarray],
 ):
-    """Returns the loss, the next state, and what the backward pass needs: (logits, top [T*B,H], caches of each layer)."""
+    """Returns the loss, the next state, and what backward needs: (logits, top [T*B,H], caches of each layer)."""
     rates = dropout_rates(config)
 
     def drop(x, where):

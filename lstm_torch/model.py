@@ -154,7 +154,8 @@ class TorchLM:
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr
         # The fused update looks at this flag on the device and updates nothing where it is 1: no wait for a verdict.
-        self.optimizer.found_inf = (~(torch.isfinite(loss) & torch.isfinite(norm))).to(torch.float32)
+        not_finite = ~(torch.isfinite(loss) & torch.isfinite(norm))
+        setattr(self.optimizer, "found_inf", not_finite.float())  # noqa: B010  as torch.amp.GradScaler hands it over
         self.optimizer.step()
         return StepResult(loss, norm, next_state)
 
@@ -164,6 +165,9 @@ class TorchLM:
         targets = self._tensor(window.targets).flatten()
         each = F.cross_entropy(logits.flatten(0, 1), targets, reduction="none")
         return Evaluation(float(each.double().sum()), window.tokens, next_state)
+
+    def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
+        return int(sample_token(self._tensor(logits), policy, u))
 
     @torch.inference_mode()
     def sample(

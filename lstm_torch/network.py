@@ -57,6 +57,6 @@ class LSTMNetwork(nn.Module):
         """One token int64 [B] -> logits [B,V]: nn.LSTM's per-call set-up costs more than the step itself."""
         x, next_state = self.embed(token), []
         for layer, pair in zip(self.lstm, state):
-            x, c = torch.lstm_cell(x, pair, *layer.all_weights[0])
+            x, c = torch.lstm_cell(x, pair, *layer.parameters())
             next_state.append((x, c))
         return self.decoder(x), next_state

@@ -62,11 +62,18 @@ class Checkpoint:
         `fc`) and tokens."""
         state_dict = {re.sub("^decoder", "fc", name): value for name, value in self.model.items()}
         sizes = self.config.hidden_sizes
-        return {"n_hidden": sizes[0], "n_layers": len(sizes), "state_dict": state_dict, "tokens": self.vocabulary.tokens}
+        return {
+            "n_hidden": sizes[0],
+            "n_layers": len(sizes),
+            "state_dict": state_dict,
+            "tokens": self.vocabulary.tokens,
+        }
 
     def _tensors(self) -> dict[str, np.ndarray]:
         groups = zip(_GROUPS, (self.model, self.optimizer, self.carry))
-        return {f"{group}.{name}": np.ascontiguousarray(value) for group, part in groups for name, value in part.items()}
+        return {
+            f"{group}.{name}": np.ascontiguousarray(value) for group, part in groups for name, value in part.items()
+        }
 
     def save(self, path: Path) -> None:
         """Atomic. Raises CheckpointError where the disk does not take it; an older file of that name is then intact."""
@@ -91,13 +98,15 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises CheckpointError for a file that is missing, damaged, foreign, of a newer schema, or does not fit itself."""
+        """Raises CheckpointError for a file that is missing, damaged, foreign, too new, or does not fit itself."""
         metadata, tensors = _read(path)
         header = metadata.get(METADATA_KEY)
         if header is None:
-            raise CheckpointError(f"{path} is a safetensors file of another program: no {METADATA_KEY!r} in its metadata")
+            raise CheckpointError(f"{path} is another program's safetensors file: no {METADATA_KEY!r} in its metadata")
         if metadata.get("sha256") != _digest(header, tensors):
-            raise CheckpointError(f"{path} is damaged: its SHA-256 does not match its content; take an older checkpoint")
+            raise CheckpointError(
+                f"{path} is damaged: its content does not match its SHA-256; take an older checkpoint"
+            )
         try:
             checkpoint = cls._from_parts(json.loads(header), tensors, source=str(path))
         except (KeyError, TypeError, ValueError, AttributeError, LstmError) as error:
@@ -107,7 +116,7 @@ class Checkpoint:
     @classmethod
     def _from_parts(cls, values: dict[str, Any], tensors: Mapping[str, np.ndarray], source: str) -> Self:
         if values["schema"] != SCHEMA:
-            raise CheckpointError(f"it has schema {values['schema']}, and this version reads {SCHEMA}; update lstm-parity")
+            raise CheckpointError(f"its schema is {values['schema']}, this version reads {SCHEMA}; update lstm-parity")
         groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in _GROUPS}
         for name, value in tensors.items():
             group, _, rest = name.partition(".")
@@ -133,7 +142,7 @@ def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
         with path.open("rb") as file:
             start = file.read(8)
         if start[:2] == b"PK" or start[:1] == b"\x80":
-            raise CheckpointError(f"{path} is a pickle, as torch.save writes it; it is not opened, because it could run code")
+            raise CheckpointError(f"{path} is a pickle, as of torch.save; it is not opened, because it could run code")
         with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:

@@ -65,7 +65,7 @@ class LanguageModelConfig:
 
 @dataclass(config=_STRICT, frozen=True, slots=True, kw_only=True)
 class AdamConfig:
-    """Adam [Kingma & Ba 2015, Alg. 1], with PyTorch's defaults. The learning rate may vary by step, so it is not here."""
+    """Adam [Kingma & Ba 2015, Alg. 1], with PyTorch's defaults. The learning rate may vary by step: not here."""
 
     beta1: Rate = 0.9
     beta2: Rate = 0.999
@@ -141,6 +141,12 @@ class RunConfig:
 
 _ADAPTER = TypeAdapter(RunConfig)
 FIELDS = tuple(field.name for field in dataclasses.fields(RunConfig))
+
+# What may change when a run goes on. Anything else would make other windows, masks or shapes of it.
+CHANGEABLE = frozenset(
+    {"epochs", "lr", "beta1", "beta2", "eps", "clip", "evaluation", "print_every", "checkpoint_every"}
+    | {"keep_checkpoints", "dropout_input", "dropout_between", "dropout_output", "backend", "device", "precision"}
+)
 
 PRESETS: dict[str, RunConfig] = {
     # Sized to learn in about a minute on two cores, from text that ships with Python.

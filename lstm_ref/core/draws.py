@@ -122,7 +122,7 @@ class Draws:
         return out.reshape(-1)[:n]
 
     def uniform(self, stream: str, shape: tuple[int, ...], dtype: np.typing.DTypeLike = np.float64) -> np.ndarray:
-        """Uniform in [0, 1). A float64 takes two words: number i has word i of 2n for its high bits and n + i for the low."""
+        """Uniform in [0, 1). A float64 takes two words: number i has word i for its high bits, n + i for its low."""
         n = math.prod(shape)
         if np.dtype(dtype) == np.float32:
             return ((self.words(stream, n) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)

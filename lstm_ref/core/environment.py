@@ -22,7 +22,7 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, object]:
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[call-overload,index]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "versions": versions(),
         "platform": platform.platform(),

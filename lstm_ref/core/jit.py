@@ -43,7 +43,7 @@ else:
     _folder = _cache_folder()
     CACHE = _folder is not None
     if _folder is not None:
-        numba.config.CACHE_DIR = str(_folder)
+        setattr(numba.config, "CACHE_DIR", str(_folder))  # noqa: B010  mypy does not see it
 
 
 def jit(kernel: Callable[..., Any]) -> Any:

@@ -122,6 +122,10 @@ class LanguageModel(Protocol):
         """Without dropout, gradients or update."""
         ...
 
+    def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
+        """The id that `policy` takes from logits [V] and u in [0, 1)."""
+        ...
+
     def sample(
         self, prime: Sequence[int], length: int, policy: SamplingPolicy, draws: Draws, first_draw: int = 0
     ) -> Iterator[int]:

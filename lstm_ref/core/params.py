@@ -1,9 +1,9 @@
 """Names, shapes and initial values of the parameters, with PyTorch's names and layouts.
 
-    embedding.weight                      [V,E]           only with embedding_size > 0
-    lstm.weight_ih_l<k>, lstm.weight_hh_l<k>  [4H,I], [4H,H]  gate order i, f, g, o
-    lstm.bias_ih_l<k>, lstm.bias_hh_l<k>  [4H] each       both: their sum moves twice a step, see kernels/cell.py
-    decoder.weight, decoder.bias          [V,H], [V]
+embedding.weight                      [V,E]           only with embedding_size > 0
+lstm.weight_ih_l<k>, lstm.weight_hh_l<k>  [4H,I], [4H,H]  gate order i, f, g, o
+lstm.bias_ih_l<k>, lstm.bias_hh_l<k>  [4H] each       both: their sum moves twice a step, see kernels/cell.py
+decoder.weight, decoder.bias          [V,H], [V]
 """
 
 from collections.abc import Mapping
@@ -31,6 +31,19 @@ def parameter_shapes(config: LanguageModelConfig) -> dict[str, tuple[int, ...]]:
 
 def parameter_count(config: LanguageModelConfig) -> int:
     return sum(int(np.prod(shape, dtype=object)) for shape in parameter_shapes(config).values())
+
+
+def describe(config: LanguageModelConfig) -> str:
+    """The layers in a few lines, and the parameter count."""
+    lines = []
+    if config.embedding_size:
+        lines.append(f"Embedding({config.vocab_size}, {config.embedding_size}), dropout {config.dropout_input:g}")
+    last = len(config.hidden_sizes) - 1
+    for layer, (I, H) in enumerate(zip(config.input_sizes, config.hidden_sizes)):
+        p = config.dropout_output if layer == last else config.dropout_between
+        lines.append(f"LSTM({I}, {H}), dropout {p:g}")
+    lines.append(f"Linear({config.hidden_sizes[-1]}, {config.vocab_size}), bias")
+    return "\n".join([*lines, f"{parameter_count(config):,} parameters"])
 
 
 def initial_parameters(config: LanguageModelConfig, seed: int) -> dict[str, np.ndarray]:

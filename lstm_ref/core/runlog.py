@@ -1,6 +1,6 @@
 """The run folder: one place for all that a run leaves.
 
-    runs/<name>/config.json      the resolved config; `lstm train --config` takes its TOML form, a checkpoint holds it too
+    runs/<name>/config.json      the resolved config, which `lstm train --config` takes back
                 env.json         versions, processor, BLAS, command line
                 metrics.jsonl    one object a log line: the record of truth
                 checkpoints/     step-000000139.safetensors (the last few), best.safetensors
@@ -9,6 +9,7 @@
 A folder belongs to one process at a time, and is not written into again except to resume.
 """
 
+import contextlib
 import fcntl
 import json
 import sys
@@ -52,6 +53,13 @@ class RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self.metrics.exists():  # nothing was begun: leave no empty folders behind
+            for name in ("checkpoints", "samples", "plots"):
+                with contextlib.suppress(OSError):
+                    (self.path / name).rmdir()
+            with contextlib.suppress(OSError):
+                (self.path / ".lock").unlink()
+                self.path.rmdir()
         self._lock.close()
 
     def describe(self, config: RunConfig) -> None:
@@ -89,19 +97,24 @@ class RunFolder:
         """The checkpoints by step, oldest first."""
         return sorted(self.checkpoints.glob("step-*.safetensors"))
 
-    def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; a damaged one is passed over with a warning on stderr. None if there is
-        none at all; CheckpointError if there are some, and all are damaged."""
-        problems = []
-        for path in reversed(self.steps()):
+    def newest_step(self) -> int:
+        """0 if there is none."""
+        return int(self.steps()[-1].stem.removeprefix("step-")) if self.steps() else 0
+
+    def latest(self, folder: Path | None = None) -> Checkpoint:
+        """The newest checkpoint of this run (or of another's checkpoints folder) that is whole; a damaged one is passed
+        over with a warning on stderr, and taken out of the way. Raises CheckpointError if none is left."""
+        problem = "it holds none"
+        for path in sorted((folder or self.checkpoints).glob("step-*.safetensors"), reverse=True):
             try:
-                return Checkpoint.load(path)
+                checkpoint = Checkpoint.load(path)
             except CheckpointError as error:
-                problems.append(str(error))
-                print(f"warning: {error}", file=sys.stderr)
-        if problems:
-            raise CheckpointError(f"no checkpoint in {self.checkpoints} is whole: {problems[0]}")
-        return None
+                problem = str(error)
+                path.rename(path.with_suffix(".damaged"))
+                print(f"warning: {error}; renamed to .damaged, looking at the one before", file=sys.stderr)
+            else:
+                return checkpoint
+        raise CheckpointError(f"no checkpoint to go on with in {folder or self.checkpoints}: {problem}")
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -109,7 +122,7 @@ def find_checkpoint(path: Path) -> Path:
     if path.is_file():
         return path
     for folder in (path / "checkpoints", path):
-        candidates = [folder / BEST, *reversed(sorted(folder.glob("step-*.safetensors")))]
+        candidates = [folder / BEST, *sorted(folder.glob("step-*.safetensors"), reverse=True)]
         for candidate in candidates:
             if candidate.is_file():
                 return candidate

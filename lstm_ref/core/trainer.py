@@ -1,4 +1,4 @@
-"""The one training loop: epochs, carried state, evaluation, checkpoints, resume, stopping. It knows `LanguageModel` only.
+"""The one training loop: epochs, carry, evaluation, checkpoints, resume, stopping. It knows `LanguageModel` only.
 
 Step k trains on window k mod n of epoch k div n, with Draws(seed, k): what a step does depends on its number and on
 the state that a checkpoint holds, and on nothing else. So a run that was stopped goes on bit by bit as if it had not.
@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_ref.core.batching import Windows, evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint, Progress
-from lstm_ref.core.config import RunConfig
+from lstm_ref.core.config import CHANGEABLE, RunConfig
 from lstm_ref.core.corpora import Corpus
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import versions
@@ -23,12 +23,6 @@ from lstm_ref.core.language_model import LanguageModel, State, StepResult, StepS
 from lstm_ref.core.params import initial_parameters
 from lstm_ref.core.runlog import RunFolder
 from lstm_ref.core.vocab import Vocabulary
-
-# What may change when a run goes on. Anything else would make other windows, masks or shapes of it.
-CHANGEABLE = frozenset(
-    "epochs lr beta1 beta2 eps clip evaluation print_every checkpoint_every keep_checkpoints "
-    "dropout_input dropout_between dropout_output backend device precision".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +77,9 @@ class Trainer:
     windows: Windows
     validation_ids: np.ndarray
     run: RunFolder
-    observer: Observer
     progress: Progress
     state: State
+    observer: Observer = field(default_factory=lambda: Observer())
     _pending: list[StepResult] = field(default_factory=list)
     _gradient_norm: float = math.nan
 
@@ -94,7 +88,7 @@ class Trainer:
         return self.config.epochs * len(self.windows)
 
     def fit(self) -> Progress:
-        """Trains to the end of the last epoch. Raises DivergedError, InterruptedRunError; either way nothing is lost."""
+        """Trains to the end of the last epoch. Raises DivergedError or InterruptedRunError; nothing is lost."""
         progress, config = self.progress, self.config
         settings = StepSettings(lr=config.lr, clip=config.clip)
         while True:
@@ -136,7 +130,8 @@ class Trainer:
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise DivergedError(
                     f"loss {loss}, gradient norm {norm} at step {step}: that step updated nothing; "
-                    f"go on from the last checkpoint with a lower lr: --resume {self.run.path} --set lr={self.config.lr / 4:g}"
+                    "go on from the last checkpoint with a lower lr: "
+                    f"--resume {self.run.path} --set lr={self.config.lr / 4:g}"
                 )
             progress.loss, self._gradient_norm = loss, norm
             progress.loss_sum += loss
@@ -231,7 +226,7 @@ def _text(config: RunConfig, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Wi
     return windows, validation
 
 
-def start(config: RunConfig, corpus: Corpus, run: RunFolder, observer: Observer | None = None) -> Trainer:
+def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
     """A new run: initial parameters from the seed."""
     vocabulary = Vocabulary.build(corpus.text, config.vocabulary, config.vocabulary_order)
     windows, validation = _text(config, corpus, vocabulary)
@@ -239,25 +234,23 @@ def start(config: RunConfig, corpus: Corpus, run: RunFolder, observer: Observer 
     model.load_parameters(initial_parameters(model.config, config.seed))
     run.describe(config)
     state = model.zero_state(config.batch_size)
-    observer = observer or Observer()
-    return Trainer(
-        config, model, vocabulary, corpus.sha256, windows, validation, run, observer, Progress(), state
-    )
+    return Trainer(config, model, vocabulary, corpus.sha256, windows, validation, run, Progress(), state)
 
 
 def resume(
     checkpoint: Checkpoint,
     corpus: Corpus,
     run: RunFolder,
-    observer: Observer | None = None,
     changes: Mapping[str, object] | None = None,
 ) -> Trainer:
     """The run of a checkpoint goes on, in either twin. changes: fields to change on the way, such as lr or epochs."""
     config = checkpoint.config.with_overrides(changes or {})
     before, after = checkpoint.config.to_dict(), config.to_dict()
     if fixed := [name for name in after if after[name] != before[name] and name not in CHANGEABLE]:
-        raise ConfigError(f"{', '.join(fixed)} cannot change in a run that goes on: start a new one; free to change: "
-                          f"{', '.join(sorted(CHANGEABLE))}")  # fmt: skip
+        raise ConfigError(
+            f"{', '.join(fixed)} cannot change in a run that goes on: start a new one; "
+            f"free to change: {', '.join(sorted(CHANGEABLE))}"
+        )
     if corpus.sha256 != checkpoint.corpus_sha256:
         raise CheckpointError(
             f"the text {corpus.source} is not the one of the checkpoint: SHA-256 {corpus.sha256[:12]}..., "
@@ -270,11 +263,8 @@ def resume(
     model.load_optimizer_state(checkpoint.optimizer)
     run.describe(config)
     run.forget_after(checkpoint.progress.step)
-    observer = observer or Observer()
     state = model.state_from_arrays(checkpoint.carry)
-    return Trainer(
-        config, model, vocabulary, corpus.sha256, windows, validation, run, observer, checkpoint.progress, state
-    )
+    return Trainer(config, model, vocabulary, corpus.sha256, windows, validation, run, checkpoint.progress, state)
 
 
 def model_of(checkpoint: Checkpoint, **changes: object) -> LanguageModel:

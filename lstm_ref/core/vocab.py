@@ -17,6 +17,7 @@ import numpy as np
 from lstm_ref.core.errors import CheckpointError, DataError
 
 MAX_TOKENS = 1 << 20
+Kind = Literal["char", "byte"]
 BYTES = tuple(chr(byte) for byte in range(256))
 
 
@@ -24,19 +25,23 @@ BYTES = tuple(chr(byte) for byte in range(256))
 class Vocabulary:
     """tokens[id] is the text of an id. kind "byte": id is the byte's value, written as the character U+00XX."""
 
-    kind: Literal["char", "byte"]
+    kind: Kind
     tokens: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.tokens) <= MAX_TOKENS:
-            raise DataError(f"a vocabulary of {len(self.tokens)} tokens; expected 1 to {MAX_TOKENS}: is the text empty?")
+            raise DataError(
+                f"a vocabulary of {len(self.tokens)} tokens; expected 1 to {MAX_TOKENS}: is the text empty?"
+            )
         if len(set(self.tokens)) != len(self.tokens) or any(len(token) != 1 for token in self.tokens):
             raise DataError(f"a {self.kind} vocabulary needs distinct single characters")
         if self.kind == "byte" and self.tokens != BYTES:
             raise DataError("a byte vocabulary is always the 256 bytes in order")
 
     @classmethod
-    def build(cls, text: str, kind: Literal["char", "byte"] = "char", order: Literal["sorted", "seen"] = "sorted") -> Self:
+    def build(
+        cls, text: str, kind: Literal["char", "byte"] = "char", order: Literal["sorted", "seen"] = "sorted"
+    ) -> Self:
         if kind == "byte":
             return cls("byte", BYTES)
         symbols = dict.fromkeys(text)

@@ -1,4 +1,4 @@
-r"""Inverted dropout [Srivastava et al. 2014], on what flows up and never on what flows through time [Zaremba et al. 2014].
+r"""Inverted dropout [Srivastava et al. 2014], on what flows up, not on what flows through time [Zaremba et al. 2014].
 
     y = x * m / (1-p),   m in {0,1}, P(m=1) = 1-p                       (1)  so that E[y] = x
     dx = dy * m / (1-p)                                                 (2)  the same mask

@@ -19,8 +19,10 @@ from lstm_ref.core.jit import jit
 def one_hot_encode(ids, n_labels, dtype=np.float32):
     """ids: integers of any shape, in [0, n_labels). Returns [*ids.shape, n_labels]. Raises DataError out of range."""
     ids = np.asarray(ids)
-    if ids.size and not (0 <= ids.min() and ids.max() < n_labels):
-        raise DataError(f"ids from {ids.min()} to {ids.max()} do not fit {n_labels} labels: expected 0 to {n_labels - 1}")
+    if ids.size and not (ids.min() >= 0 and ids.max() < n_labels):
+        raise DataError(
+            f"ids from {ids.min()} to {ids.max()} do not fit {n_labels} labels: expected 0 to {n_labels - 1}"
+        )
     one_hot = np.zeros((ids.size, n_labels), dtype)
     one_hot[np.arange(ids.size), ids.reshape(-1)] = 1
     return one_hot.reshape(*ids.shape, n_labels)

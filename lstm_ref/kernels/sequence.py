@@ -34,10 +34,11 @@ def sequence_forward_plain(x, h0, c0, params):
 
 def sequence_backward_plain(dy, dh_n, dc_n, caches, params, grads):
     """(2) and (3): adds into `grads`, returns dx [T,B,I], dh_0, dc_0 [B,H]."""
-    dh, dc, dx = dh_n, dc_n, [None] * len(caches)
-    for t in reversed(range(len(caches))):
-        dx[t], dh, dc = cell_backward_plain(dh + dy[t], dc, caches[t], params, grads)
-    return np.stack(dx), dh, dc
+    dh, dc, dx = dh_n, dc_n, []
+    for dy_t, cache in zip(dy[::-1], caches[::-1]):
+        dx_t, dh, dc = cell_backward_plain(dh + dy_t, dc, cache, params, grads)
+        dx.append(dx_t)
+    return np.stack(dx[::-1]), dh, dc
 
 
 class Layer:

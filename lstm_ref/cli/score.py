@@ -1,0 +1,96 @@
+"""`lstm score`: how well a checkpoint predicts a text."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from lstm_ref.core.batching import evaluation_segments
+from lstm_ref.core.checkpoint import Checkpoint
+from lstm_ref.core.corpora import load_corpus
+from lstm_ref.core.runlog import find_checkpoint
+from lstm_ref.core.trainer import model_of
+
+
+def score(
+    checkpoint: Path,
+    text: str | None = None,
+    /,
+    *,
+    part: Literal["all", "validation"] = "validation",
+    batch_size: int = 64,
+    seq_length: int = 100,
+    on_unknown: Literal["error", "skip"] = "error",
+    backend: str | None = None,
+    device: Literal["cpu", "cuda"] | None = None,
+    precision: Literal["float32", "float64", "bf16"] | None = None,
+    data_dir: Path | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """How well a checkpoint predicts a text: every token but the first is scored once, without dropout.
+
+    lstm score runs/char-anna my.txt --part all
+
+    Parameters
+    ----------
+    checkpoint
+        A .safetensors file, or a run folder: its best checkpoint.
+    text
+        A named text or a file [default: the text it was trained on].
+    part
+        The validation part of the text, split off as in training, or all of it.
+    batch_size
+        Rows that the text is cut into; each starts from the zero state. 1 scores it in one go, and slowly.
+    seq_length
+        Steps at a time; the result does not depend on it.
+    on_unknown
+        What to do with characters that the model does not know.
+    backend
+        numpy or torch [default: the one that trained it].
+    device
+        cpu or cuda [default: as trained].
+    precision
+        float32, float64 or bf16 [default: as trained].
+    data_dir
+        Where named texts are [default: LSTM_DATA, then the cache].
+    as_json
+        One JSON object instead of a table.
+    """
+    loaded = Checkpoint.load(find_checkpoint(checkpoint))
+    corpus = load_corpus(text or loaded.config.corpus, data_dir)
+    ids = loaded.vocabulary.encode(corpus.text, unknown=on_unknown)
+    if part == "validation":
+        ids = ids[loaded.config.split(len(ids)) :]
+    changes = {"backend": backend, "device": device, "precision": precision}
+    model = model_of(loaded, **{name: value for name, value in changes.items() if value is not None})
+    segments = [list(segment) for segment in evaluation_segments(ids, batch_size, seq_length, "full", "next")]
+    windows = [(window, first) for segment in segments for first, window in enumerate(segment)]
+    total, tokens, state = 0.0, 0, None
+    console = Console(stderr=True)
+    for window, first in track(windows, "scoring", console=console, transient=True, disable=not console.is_terminal):
+        result = model.evaluate(window, model.zero_state(window.inputs.shape[1]) if first == 0 else state)
+        state, total, tokens = result.state, total + result.total, tokens + result.tokens
+    _report(corpus.source, part, tokens, total / tokens, as_json)
+
+
+def _report(source: str, part: str, tokens: int, nats: float, as_json: bool) -> None:
+    facts: dict[str, object] = {
+        "text": source,
+        "part": part,
+        "tokens_scored": tokens,
+        "nats_per_token": nats,
+        "bits_per_token": nats / math.log(2),
+        "perplexity": math.exp(min(nats, 700)),
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else f"{value}")
+    Console().print(table)
