@@ -1,0 +1,1 @@
+"""Proof that the two twins agree, and the tests of everything else."""
