@@ -17,7 +17,8 @@ settings.register_profile("ci", max_examples=20, deadline=None, derandomize=True
 settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("deep", max_examples=10_000, deadline=None, print_blob=True)
 
-RunLstm = Callable[..., subprocess.CompletedProcess[str]]
+Completed = subprocess.CompletedProcess[str]
+RunLstm = Callable[..., Completed]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,9 @@ def run_lstm(tmp_path: Path) -> RunLstm:
 
     The caller's LSTM_* variables do not reach it, unless `env` says so."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, env: dict[str, str] | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LSTM_")}
         return subprocess.run(
             [sys.executable, "-m", "lstm_ref", *arguments],
