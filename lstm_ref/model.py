@@ -202,7 +202,8 @@ class _Arrays:
     def __init__(self, config: LanguageModelConfig, T: int, B: int, dtype: np.dtype):
         self.T, self.B = T, B
         sizes = (config.embedding_size, *config.hidden_sizes)
-        self.layers = [Layer(T, B, H, dtype) for H in config.hidden_sizes]
+        one_hot_sizes = [0 if config.embedding_size else config.vocab_size] + [0] * len(config.hidden_sizes)
+        self.layers = [Layer(T, B, H, dtype, V) for H, V in zip(config.hidden_sizes, one_hot_sizes)]
         self.x = [np.empty((T, B, size), dtype) for size in sizes]
         self.dx = [np.empty((T, B, size), dtype) for size in sizes]
         self.logits = np.empty((T * B, config.vocab_size), dtype)

@@ -86,13 +86,55 @@ def test_float32_gradients_stay_within_rounding_of_float64(case):
         assert relative_error(actual, expected[name]) <= bound, name
 
 
-@given(case=layer_cases(), V=st.integers(2, 9), seed=seeds)
+@given(case=layer_cases(), V=st.integers(1, 9), seed=seeds)
 def test_one_hot_input_equals_the_dense_product(case, V, seed):
     T, B, _, H = case.sizes
     dense = layer_case(T, B, V, H, seed)
     ids = (dense.x[:, :, 0] * 0.5 * V + 0.5 * V).astype(np.int64)
     dense = dataclasses.replace(dense, x=one_hot_encode(ids, V, np.float64))
-    expected, actual = fast(case), fast(scaled)
+    expected = plain(dense)
+    layer = Layer(T, B, H, np.dtype(np.float64), V)
+    y = layer.forward_one_hot(ids, dense.h0, dense.c0, dense.params).copy()
+    grads = CellParams(*(np.full_like(array, np.nan) for array in dense.params))
+    layer.backward_one_hot(ids, dense.dy, dense.dh_n, dense.dc_n, dense.params, grads)
+    assert relative_error(y, expected["y"]) <= 1e-13
+    for name, gradient in (grads._asdict() | {"h0": layer.dh, "c0": layer.dc}).items():
+        assert relative_error(gradient, expected[f"d{name}"]) <= 1e-12, name
+
+
+@pytest.mark.row("C32")
+@given(case=layer_cases())
+def test_two_windows_with_carried_state_equal_one_long_window(case):
+    border = len(case.x) // 2
+    y, h, c, _ = sequence_forward_plain(case.x, case.h0, case.c0, case.params)
+    parts, state = [], (case.h0, case.c0)
+    for part in (case.x[:border], case.x[border:]):
+        if len(part):
+            layer = Layer(len(part), *case.h0.shape, part.dtype)
+            parts.append(layer.forward(part, *state, case.params).copy())
+            state = layer.h[-1].copy(), layer.c[-1].copy()
+    assert relative_error(np.concatenate(parts), y) <= 1e-13
+    assert relative_error(state[0], h) <= 1e-13
+    assert relative_error(state[1], c) <= 1e-13
+
+
+@given(case=layer_cases(), row=st.integers(0, 6))
+def test_batch_rows_do_not_interact(case, row):
+    row %= case.x.shape[1]
+    before = fast(case)
+    case.x[:, row] += 1
+    case.dy[:, row] += 1
+    after = fast(case)
+    others = [b for b in range(case.x.shape[1]) if b != row]
+    for name in ("y", "dx"):
+        assert relative_error(after[name][:, others], before[name][:, others]) <= 1e-13, name
+        assert not np.array_equal(after[name][:, row], before[name][:, row])
+
+
+@given(case=layer_cases(), factor=st.sampled_from([-2.0, 0.5, 4.0]))
+def test_gradients_are_linear_in_the_upstream_gradient(case, factor):
+    upstream = {name: getattr(case, name) * factor for name in ("dy", "dh_n", "dc_n")}
+    expected, actual = fast(case), fast(dataclasses.replace(case, **upstream))
     for name in expected:
         if name.startswith("d"):
             np.testing.assert_array_equal(actual[name], factor * expected[name], err_msg=name)  # a power of two: exact

@@ -4,7 +4,7 @@ r"""sigmoid and tanh, and how they are computed.
     tanh(x) ~ x P(x^2) / Q(x^2), |x| <= 7.90531;  1 for x > 9.0109      (2)
 
 (2) is the float32 form: a rational function with P of degree 6 and Q of degree 3, the coefficients that Eigen and XLA
-use, within 4 units in the last place of tanh. It vectorises to 0.4 ns an element where a call of libm's tanh takes 24.
+use, within 6 units in the last place of tanh. It vectorises to 0.4 ns an element where a call of libm's tanh takes 24.
 The second part makes saturated gates exact: f = 1 and i = 0 have to keep a cell bit by bit. float64 is where bugs are
 hunted, so it calls libm. Comparisons are written so that NaN passes through.
 

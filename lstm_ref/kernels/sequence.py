@@ -47,7 +47,7 @@ class Layer:
     After `forward`, h[1:] is y and h[-1], c[-1] are the final state. After `backward`, gates holds da.
     """
 
-    def __init__(self, T, B, H, dtype):
+    def __init__(self, T, B, H, dtype, one_hot_size=0):
         self.gates = np.empty((T, B, 4 * H), dtype)  # i f g o, later da
         self.h, self.c = np.empty((T + 1, B, H), dtype), np.empty((T + 1, B, H), dtype)  # [0] is the state before
         self.tanh_c = np.empty((T, B, H), dtype)
@@ -55,7 +55,7 @@ class Layer:
         self.h_part, self.bias = np.empty((B, 4 * H), dtype), np.empty(4 * H, dtype)
         self.dh, self.dc = np.empty((B, H), dtype), np.empty((B, H), dtype)
         self.rows = np.arange(B)
-        self.one_hot_table = np.empty((0, 0), dtype)  # W_ih^T, then its gradient, [V,4H]; only for one-hot input
+        self.one_hot_table = np.empty((one_hot_size, 4 * H), dtype)  # W_ih^T, then its gradient, [V,4H]
 
     def first(self, T):
         """This layer for a shorter window: the first part of each array."""
@@ -83,7 +83,7 @@ class Layer:
 
     def forward_one_hot(self, ids, h0, c0, params: CellParams):
         """ids int64 [T,B] stand for one-hot vectors x: x W_ih^T is then row ids of W_ih^T, no product at all."""
-        self.one_hot_table = np.ascontiguousarray(params.weight_ih.T)
+        self.one_hot_table[...] = params.weight_ih.T
         self._recur(h0, c0, params, lambda t: (self.one_hot_table, ids[t]))
         return self.h[1:]
 

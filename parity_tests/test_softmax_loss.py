@@ -1,0 +1,96 @@
+"""Softmax and cross-entropy: against the complex step, the compiled form, and at the edges of what exp can hold."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_ref.core.draws import Draws
+from lstm_ref.kernels.softmax_loss import (
+    log_softmax_plain,
+    softmax_loss_backward,
+    softmax_loss_backward_plain,
+    softmax_loss_plain,
+    softmax_loss_total,
+)
+from parity_tests.cases import seeds, values
+from parity_tests.complex_step import complex_step_gradient, relative_error
+
+
+@st.composite
+def logits_and_targets(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    N, V = draw(st.lists(st.integers(1, 9), min_size=2, max_size=2, unique=True))
+    draws = Draws(draw(seeds))
+    scale = draw(st.sampled_from([0.1, 3.0, 50.0]))
+    return values(draws, "logits", N, V, scale=scale), (draws.uniform("targets", (N,)) * V).astype(np.int64)
+
+
+@pytest.mark.row("C30")
+@given(case=logits_and_targets())
+def test_gradient_matches_the_complex_step(case):
+    logits, targets = case
+    expected = complex_step_gradient(lambda moved: softmax_loss_plain(moved, targets), logits)
+    # p - 1 of a sure target cancels: absolute to eps, and 1/N is the gradient's size
+    assert np.abs(softmax_loss_backward_plain(logits, targets) - expected).max() <= 4 * np.finfo(float).eps / len(
+        targets
+    )
+
+
+@given(case=logits_and_targets())
+def test_compiled_loss_and_gradient_equal_the_plain_ones(case):
+    logits, targets = case
+    expected = softmax_loss_plain(logits, targets)
+    in_place = logits.copy()
+    total = softmax_loss_backward(in_place, targets)
+    assert total / len(targets) == pytest.approx(expected, rel=1e-13, abs=1e-15)
+    assert softmax_loss_total(logits, targets) == pytest.approx(total, rel=1e-14, abs=1e-15)
+    assert np.abs(in_place - softmax_loss_backward_plain(logits, targets)).max() <= 8 * np.finfo(float).eps
+
+
+@given(case=logits_and_targets())
+def test_float32_loss_is_summed_in_float64(case):
+    logits, targets = case
+    rounded = logits.astype(np.float32)
+    expected = softmax_loss_plain(rounded.astype(np.float64), targets) * len(targets)
+    # only the differences z - max are rounded to float32
+    bound = len(targets) * np.abs(rounded).max() * 2 * np.finfo(np.float32).eps
+    assert abs(softmax_loss_total(rounded, targets) - expected) <= bound
+
+
+@given(case=logits_and_targets())
+def test_every_gradient_row_sums_to_zero(case):
+    logits, targets = case
+    rows = softmax_loss_backward_plain(logits, targets).sum(axis=1)
+    assert np.abs(rows).max() <= 16 * np.finfo(float).eps
+
+
+@pytest.mark.row("C50")
+@pytest.mark.parametrize("shift", [-1e4, 0.0, 1e4])
+def test_probabilities_sum_to_one_for_logits_of_ten_thousand(shift):
+    logits = np.array([[shift, shift + 1, shift - 2], [1e4, -1e4, 0.0]])
+    np.testing.assert_allclose(np.exp(log_softmax_plain(logits)).sum(axis=-1), 1, rtol=1e-15)
+    assert np.isfinite(softmax_loss_total(logits, np.array([0, 1])))
+
+
+def test_a_hopeless_target_costs_its_distance_and_not_infinity():
+    logits = np.array([[2000.0, 0.0]], np.float32)
+    assert softmax_loss_total(logits, np.array([1])) == pytest.approx(2000)
+
+
+@pytest.mark.row("C30")
+@pytest.mark.parametrize("V", [83, 10_000])
+def test_equal_logits_cost_ln_v(V):
+    assert softmax_loss_plain(np.zeros((5, V)), np.arange(5)) == pytest.approx(np.log(V), rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_in_the_logits_makes_the_loss_nan(dtype):
+    logits = np.array([[0.0, np.nan, 1.0], [1.0, 2.0, 3.0]], dtype)
+    assert np.isnan(softmax_loss_total(logits, np.array([0, 0])))
+    assert np.isnan(softmax_loss_backward(logits.copy(), np.array([0, 0])))
+
+
+def test_relative_error_would_see_a_dropped_term():
+    logits, targets = values(Draws(1), "logits", 3, 4), np.array([0, 3, 1])
+    wrong = np.exp(log_softmax_plain(logits)) / 3
+    assert relative_error(wrong, softmax_loss_backward_plain(logits, targets)) > 0.1
