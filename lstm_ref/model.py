@@ -101,21 +101,27 @@ class NumpyLM:
             self._arrays[B] = _Arrays(self.config, T, B, self.dtype)
         return self._arrays[B].first(T)
 
-    def _forward(self, inputs: np.ndarray, state: State, masks: Mapping[str, np.ndarray]) -> tuple["_Arrays", State]:
-        """Leaves the logits [T*B,V] in the arrays' `logits`; returns the arrays and the next state."""
-        arrays = self._arrays_for(*inputs.shape)
+    def _loaded(self, T: int, B: int) -> "_Arrays":
+        """The arrays for windows of this shape, with the parameters as they are now."""
+        arrays = self._arrays_for(T, B)
+        for layer, params in zip(arrays.layers, self._layer_params):
+            layer.load(params)
+        return arrays
+
+    def _forward(self, arrays: "_Arrays", inputs: np.ndarray, state: State, masks: Mapping[str, np.ndarray]) -> State:
+        """Leaves the logits [T*B,V] in the arrays' `logits`; returns the next state."""
         if self.config.embedding_size:
             gather(self._params["embedding.weight"], inputs.reshape(-1), _flat(arrays.x[0]))
             x = self._drop(arrays.x[0], "input", masks, out=arrays.x[0])
         for k, (layer, (h0, c0)) in enumerate(zip(arrays.layers, state)):
             if k == 0 and not self.config.embedding_size:
-                y = layer.forward_one_hot(inputs, h0, c0, self._layer_params[k])
+                y = layer.forward_one_hot(inputs, h0, c0)
             else:
-                y = layer.forward(x, h0, c0, self._layer_params[k])
+                y = layer.forward(x, h0, c0)
             x = self._drop(y, f"l{k}", masks, out=arrays.x[k + 1])
         np.dot(_flat(x), self._params["decoder.weight"].T, out=arrays.logits)
         np.add(arrays.logits, self._params["decoder.bias"], out=arrays.logits)
-        return arrays, [(layer.h[-1].copy(), layer.c[-1].copy()) for layer in arrays.layers]
+        return [(layer.h[-1].copy(), layer.c[-1].copy()) for layer in arrays.layers]
 
     def _drop(self, x: np.ndarray, where: str, masks: Mapping[str, np.ndarray], out: np.ndarray) -> np.ndarray:
         if where not in masks:
@@ -135,13 +141,13 @@ class NumpyLM:
         np.dot(dlogits, self._params["decoder.weight"], out=_flat(arrays.dx[top + 1]))
         for k in reversed(range(top + 1)):
             dy = self._drop(arrays.dx[k + 1], f"l{k}", masks, out=arrays.dx[k + 1])
-            layer, params, grads = arrays.layers[k], self._layer_params[k], self._layer_grads[k]
+            layer, grads = arrays.layers[k], self._layer_grads[k]
             if k == 0 and not self.config.embedding_size:
-                layer.backward_one_hot(window.inputs, dy, 0, 0, params, grads)
+                layer.backward_one_hot(window.inputs, dy, 0, 0, grads)
                 continue
             below = f"l{k - 1}" if k else "input"
             x = arrays.x[k] if k == 0 or below in masks else arrays.layers[k - 1].h[1:]
-            layer.backward(x, dy, 0, 0, params, grads, arrays.dx[k])
+            layer.backward(x, dy, 0, 0, grads, arrays.dx[k])
         if self.config.embedding_size:
             dx = self._drop(arrays.dx[0], "input", masks, out=arrays.dx[0])
             self._grads["embedding.weight"][...] = 0
@@ -151,13 +157,15 @@ class NumpyLM:
     def _loss_into_gradients(self, window: Window, state: State, draws: Draws | None) -> tuple[float, State]:
         masks = dropout_masks(self.config, draws, *window.inputs.shape)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported, not warned about
-            arrays, next_state = self._forward(window.inputs, state, masks)
+            arrays = self._loaded(*window.inputs.shape)
+            next_state = self._forward(arrays, window.inputs, state, masks)
             return self._backward(window, arrays, masks), next_state
 
     # ---- what the trainer calls ---------------------------------------------------------------------------------
 
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        arrays, next_state = self._forward(inputs, state, {})
+        arrays = self._loaded(*inputs.shape)
+        next_state = self._forward(arrays, inputs, state, {})
         return arrays.logits.reshape(*inputs.shape, -1).copy(), next_state
 
     def loss_and_gradients(self, window: Window, state: State, draws: Draws | None) -> LossAndGradients:
@@ -175,7 +183,8 @@ class NumpyLM:
         return StepResult(loss, norm, next_state)
 
     def evaluate(self, window: Window, state: State) -> Evaluation:
-        arrays, next_state = self._forward(window.inputs, state, {})
+        arrays = self._loaded(*window.inputs.shape)
+        next_state = self._forward(arrays, window.inputs, state, {})
         return Evaluation(softmax_loss_total(arrays.logits, window.targets.reshape(-1)), window.tokens, next_state)
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
@@ -185,12 +194,14 @@ class NumpyLM:
         self, prime: Sequence[int], length: int, policy: SamplingPolicy, draws: Draws, first_draw: int = 0
     ) -> Iterator[int]:
         policy.check_vocabulary(self.config.vocab_size)
-        arrays, state = self._forward(np.asarray(prime, np.int64)[:, None], self.zero_state(1), {})
+        primed, state = self.logits(np.asarray(prime, np.int64)[:, None], self.zero_state(1))
+        logits, arrays = primed[-1, 0], self._loaded(1, 1)
         for n in range(length):
             u = draws.at(first_draw + n).uniform("sample", (1,))[0]
-            token = self.choose(arrays.logits[-1], policy, u)
+            token = self.choose(logits, policy, u)
             yield token
-            arrays, state = self._forward(np.array([[token]]), state, {})
+            state = self._forward(arrays, np.array([[token]]), state, {})
+            logits = arrays.logits[0]
 
 
 class _Arrays:

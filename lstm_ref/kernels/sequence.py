@@ -44,8 +44,11 @@ def sequence_backward_plain(dy, dh_n, dc_n, caches, params, grads):
 class Layer:
     """One layer's arrays for windows of one shape, allocated once; nothing is allocated in a step.
 
-    After `forward`, h[1:] is y and h[-1], c[-1] are the final state. After `backward`, gates holds da.
+    `load` the parameters whenever they have changed. After `forward`, h[1:] is y and h[-1], c[-1] are the final state.
+    After `backward`, gates holds da.
     """
+
+    params: CellParams
 
     def __init__(self, T, B, H, dtype, one_hot_size=0):
         self.gates = np.empty((T, B, 4 * H), dtype)  # i f g o, later da
@@ -55,7 +58,7 @@ class Layer:
         self.h_part, self.bias = np.empty((B, 4 * H), dtype), np.empty(4 * H, dtype)
         self.dh, self.dc = np.empty((B, H), dtype), np.empty((B, H), dtype)
         self.rows = np.arange(B)
-        self.one_hot_table = np.empty((one_hot_size, 4 * H), dtype)  # W_ih^T, then its gradient, [V,4H]
+        self.one_hot_table = np.empty((one_hot_size, 4 * H), dtype)  # W_ih^T, later its gradient, [V,4H]
 
     def first(self, T):
         """This layer for a shorter window: the first part of each array."""
@@ -64,52 +67,55 @@ class Layer:
         part.h, part.c = self.h[: T + 1], self.c[: T + 1]
         return part
 
-    def _recur(self, h0, c0, params: CellParams, x_part):
+    def load(self, params: CellParams):
+        """Takes what the next windows compute with."""
+        self.params = params
+        np.add(params.bias_ih, params.bias_hh, out=self.bias)
+        if len(self.one_hot_table):
+            self.one_hot_table[...] = params.weight_ih.T
+
+    def forward(self, x, h0, c0):
+        """x [T,B,I]. Returns y [T,B,H], a view."""
+        np.dot(_flat(x), self.params.weight_ih.T, out=_flat(self.gates))
+        return self._recur(h0, c0, lambda t: (self.gates[t], self.rows))
+
+    def forward_one_hot(self, ids, h0, c0):
+        """ids int64 [T,B] stand for one-hot vectors x: x W_ih^T is then row ids of W_ih^T, no product at all."""
+        return self._recur(h0, c0, lambda t: (self.one_hot_table, ids[t]))
+
+    def _recur(self, h0, c0, x_part):
         """(1). x_part(t) gives the array and the rows of it that hold x_t W_ih^T."""
         self.h[0], self.c[0] = h0, c0
-        np.add(params.bias_ih, params.bias_hh, out=self.bias)
-        weight_hh_T = params.weight_hh.T
+        weight_hh_T = self.params.weight_hh.T
         for t in range(len(self.gates)):
             np.dot(self.h[t], weight_hh_T, out=self.h_part)
-            rows_of, rows = x_part(t)
             gates, c, tanh_c, h = self.gates[t], self.c[t + 1], self.tanh_c[t], self.h[t + 1]
-            gates_forward(rows_of, rows, self.h_part, self.bias, gates, self.c[t], c, tanh_c, h)
-
-    def forward(self, x, h0, c0, params: CellParams):
-        """x [T,B,I]. Returns y [T,B,H], a view."""
-        np.dot(_flat(x), params.weight_ih.T, out=_flat(self.gates))
-        self._recur(h0, c0, params, lambda t: (self.gates[t], self.rows))
+            gates_forward(*x_part(t), self.h_part, self.bias, gates, self.c[t], c, tanh_c, h)
         return self.h[1:]
 
-    def forward_one_hot(self, ids, h0, c0, params: CellParams):
-        """ids int64 [T,B] stand for one-hot vectors x: x W_ih^T is then row ids of W_ih^T, no product at all."""
-        self.one_hot_table[...] = params.weight_ih.T
-        self._recur(h0, c0, params, lambda t: (self.one_hot_table, ids[t]))
-        return self.h[1:]
+    def backward(self, x, dy, dh_n, dc_n, grads: CellParams, dx):
+        """Writes grads and dx [T,B,I]; leaves dh_0, dc_0 in self.dh, self.dc. dh_n, dc_n: [B,H] or 0."""
+        self._through_time(dy, dh_n, dc_n, grads)
+        np.dot(_flat(self.gates).T, _flat(x), out=grads.weight_ih)
+        np.dot(_flat(self.gates), self.params.weight_ih, out=_flat(dx))
 
-    def _through_time(self, dy, dh_n, dc_n, params: CellParams, grads: CellParams):
+    def backward_one_hot(self, ids, dy, dh_n, dc_n, grads: CellParams):
+        """As `backward`; there is no dx, and dW_ih^T gets da_t added to row ids_t. `load` before the next window."""
+        self._through_time(dy, dh_n, dc_n, grads)
+        self.one_hot_table[...] = 0
+        scatter_add(self.one_hot_table, ids.reshape(-1), _flat(self.gates))
+        grads.weight_ih[...] = self.one_hot_table.T
+
+    def _through_time(self, dy, dh_n, dc_n, grads: CellParams):
         """(2), and what of (3) does not depend on the input."""
         self.dh[...], self.dc[...] = dh_n, dc_n
         for t in reversed(range(len(self.gates))):
             gates_backward(dy[t], self.dh, self.dc, self.gates[t], self.c[t], self.tanh_c[t])
-            np.dot(self.gates[t], params.weight_hh, out=self.dh)
+            np.dot(self.gates[t], self.params.weight_hh, out=self.dh)
         da = _flat(self.gates)
         np.dot(da.T, _flat(self.h[:-1]), out=grads.weight_hh)
         np.dot(self.ones, da, out=grads.bias_ih)
         grads.bias_hh[...] = grads.bias_ih
-
-    def backward(self, x, dy, dh_n, dc_n, params: CellParams, grads: CellParams, dx):
-        """Writes grads and dx [T,B,I]; leaves dh_0, dc_0 in self.dh, self.dc. dh_n, dc_n: [B,H] or 0."""
-        self._through_time(dy, dh_n, dc_n, params, grads)
-        np.dot(_flat(self.gates).T, _flat(x), out=grads.weight_ih)
-        np.dot(_flat(self.gates), params.weight_ih, out=_flat(dx))
-
-    def backward_one_hot(self, ids, dy, dh_n, dc_n, params: CellParams, grads: CellParams):
-        """As `backward`; there is no dx, and dW_ih^T gets da_t added to row ids_t."""
-        self._through_time(dy, dh_n, dc_n, params, grads)
-        self.one_hot_table[...] = 0
-        scatter_add(self.one_hot_table, ids.reshape(-1), _flat(self.gates))
-        grads.weight_ih[...] = self.one_hot_table.T
 
 
 def _flat(x):
