@@ -38,10 +38,12 @@ def sigmoid_plain(x):
 
 def _tanh_float32(x):
     """(2) by Horner's rule."""
-    s = x * x
+    r = BOUND if x > BOUND else x
+    r = -BOUND if r < -BOUND else r
+    s = r * r
     p = ONE + s * (P1 + s * (P2 + s * (P3 + s * (P4 + s * P5))))
     q = ONE + s * (Q1 + s * (Q2 + s * (Q3 + s * Q4)))
-    y = x * p / q
+    y = r * p / q
     y = ONE if x > BOUND else y
     return -ONE if x < -BOUND else y
 
