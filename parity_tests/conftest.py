@@ -17,8 +17,16 @@ settings.register_profile("ci", max_examples=20, deadline=None, derandomize=True
 settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("deep", max_examples=10_000, deadline=None, print_blob=True)
 
+
 Completed = subprocess.CompletedProcess[str]
 RunLstm = Callable[..., Completed]
+
+
+def pytest_configure() -> None:
+    """One thread each for BLAS and OpenMP, before NumPy and torch are loaded, and in every command that a test starts:
+    the models here are tiny, and a second thread only waits; on a busy machine it waits long."""
+    for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(pool, "1")
 
 
 @pytest.fixture(scope="session")

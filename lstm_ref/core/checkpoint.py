@@ -72,7 +72,9 @@ class Checkpoint:
     def _tensors(self) -> dict[str, np.ndarray]:
         groups = zip(_GROUPS, (self.model, self.optimizer, self.carry))
         return {
-            f"{group}.{name}": np.ascontiguousarray(value) for group, part in groups for name, value in part.items()
+            f"{group}.{name}": np.require(value, requirements="C")
+            for group, part in groups
+            for name, value in part.items()
         }
 
     def save(self, path: Path) -> None:

@@ -5,8 +5,8 @@ r"""sigmoid and tanh, and how they are computed.
 
 (2) is the float32 form: P of degree 5 and Q of degree 4 with P(0) = Q(0) = 1, fitted for the least largest relative
 error, 1.4e-9. What is left is rounding: at most 7 units in the last place, without a bias that would add up over time
-and in every weight's gradient. (The coefficients of Eigen and XLA have a slope of 1 - 1.3e-7 at 0; they made gradients of
-a 100-step window five times less exact.) It vectorises to 0.4 ns an element; a call of libm's tanh takes 24.
+and in every weight's gradient. (The coefficients of Eigen and XLA have a slope of 1 - 1.3e-7 at 0; they made the
+gradient of a 100-step window three times less exact.) It vectorises to 0.4 ns an element; a call of libm's tanh takes 16.
 
 The second part makes saturated gates exact: f = 1 and i = 0 have to keep a cell bit by bit. float64 is where bugs are
 hunted, so it calls libm. Comparisons are written so that NaN passes through.
