@@ -40,17 +40,16 @@ def train(
 
     lstm train char-anna --backend torch --set hidden_sizes=256,256 --set lr=0.002
 
-    What the numbers do: hidden_sizes (units of each layer) matters most; take what time allows, and add dropout if the
-    validation loss stays behind the training loss. batch_size rows of text are read side by side. seq_length is how far
-    back gradients reach: longer learns longer context and costs memory. lr is Adam's step size.
-
     Parameters
     ----------
     preset
         tiny (text that ships with Python, under a minute) or char-anna (2x512 units on Anna Karenina).
     assignments
         A field of the config, as often as needed. A wrong name lists the fields. Strongest of all sources: before the
-        environment (LSTM_LR=0.002), a config file, the preset, and the defaults.
+        environment (LSTM_LR=0.002), a config file, the preset, and the defaults. What the numbers do: hidden_sizes
+        (units of each layer) matters most; take what time allows, and add dropout if the validation loss stays behind
+        the training loss. batch_size rows of text are read side by side. seq_length is how far back gradients reach:
+        longer learns longer context and costs memory. lr is Adam's step size.
     config
         A TOML file of fields, or a run's config.json.
     run

@@ -61,7 +61,7 @@ class Windows:
 
     def __len__(self) -> int:
         """Windows an epoch. With true next tokens as targets the very last one needs a successor too."""
-        usable = len(self.ids) - (self.last_target == "next")
+        usable = max(0, len(self.ids) - (self.last_target == "next"))
         return usable // (self.batch_size * self.seq_length)
 
     def __getitem__(self, k: int) -> Window:

@@ -12,11 +12,12 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
@@ -27,6 +28,7 @@ from lstm_ref.core.vocab import Vocabulary
 
 SCHEMA = 1
 METADATA_KEY = "lstm-parity"
+Count = Annotated[int, Field(ge=0)]
 _GROUPS = ("model", "optimizer", "carry")
 
 
@@ -34,14 +36,17 @@ _GROUPS = ("model", "optimizer", "carry")
 class Progress:
     """Where a run stands. Everything else (windows, masks, draws) is a function of the step."""
 
-    step: int = 0  # updates done
-    evaluated_step: int = 0  # the last step whose validation was logged
+    step: Count = 0  # updates done
+    evaluated_step: Count = 0  # the last step whose validation was logged
     loss: float | None = None  # of the last step, nats
     loss_sum: float = 0.0  # since the last log line, over loss_count steps
-    loss_count: int = 0
+    loss_count: Count = 0
     best_loss: float | None = None  # lowest validation loss, nats a token
-    best_step: int = 0
+    best_step: Count = 0
     seconds: float = 0.0  # spent training so far, all sessions of the run together
+
+
+_PROGRESS = TypeAdapter(Progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +107,14 @@ class Checkpoint:
     def load(cls, path: Path) -> Self:
         """Raises CheckpointError for a file that is missing, damaged, foreign, too new, or does not fit itself."""
         metadata, tensors = _read(path)
-        header = metadata.get(METADATA_KEY)
-        if header is None:
-            raise CheckpointError(f"{path} is another program's safetensors file: no {METADATA_KEY!r} in its metadata")
+        header = metadata[METADATA_KEY]
         if metadata.get("sha256") != _digest(header, tensors):
             raise CheckpointError(
                 f"{path} is damaged: its content does not match its SHA-256; take an older checkpoint"
             )
         try:
             checkpoint = cls._from_parts(json.loads(header), tensors, source=str(path))
-        except (KeyError, TypeError, ValueError, AttributeError, LstmError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, LstmError) as error:
             raise CheckpointError(f"{path} does not fit itself: {error}") from None
         return checkpoint
 
@@ -127,7 +130,7 @@ class Checkpoint:
             RunConfig.from_dict(values["config"], source),
             Vocabulary.from_dict(values["vocabulary"]),
             str(values["corpus_sha256"]),
-            Progress(**{f.name: values["progress"][f.name] for f in fields(Progress)}),
+            _PROGRESS.validate_json(json.dumps(values["progress"]), strict=True),
             **groups,
             versions=dict(values["versions"]),
         )
@@ -136,6 +139,13 @@ class Checkpoint:
         for prefix in ("exp_avg.", "exp_avg_sq."):
             moments = {n.removeprefix(prefix): v for n, v in checkpoint.optimizer.items() if n.startswith(prefix)}
             check_parameters(model_config, moments)
+        if checkpoint.optimizer["step"].size != 1:
+            raise CheckpointError(f"optimizer.step has shape {checkpoint.optimizer['step'].shape}, expected ()")
+        sizes = enumerate(checkpoint.config.hidden_sizes)
+        expected = {f"{part}_l{k}": (checkpoint.config.batch_size, H) for k, H in sizes for part in "hc"}
+        arrived = {name: value.shape for name, value in checkpoint.carry.items()}
+        if arrived != expected:
+            raise CheckpointError(f"its carry has the shapes {arrived}, expected {expected}")
         return checkpoint
 
 
@@ -143,13 +153,23 @@ def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
     try:
         with path.open("rb") as file:
             start = file.read(8)
-        if start[:2] == b"PK" or start[:1] == b"\x80":
-            raise CheckpointError(f"{path} is a pickle, as of torch.save; it is not opened, because it could run code")
         with safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+            if METADATA_KEY not in metadata:  # looked at first: the tensors may be of dtypes that NumPy has not
+                raise CheckpointError(
+                    f"{path} is another program's safetensors file: no {METADATA_KEY!r} in its metadata"
+                )
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from None
+    except (TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} has tensors of a dtype that is not NumPy's: {error}") from None
     except SafetensorError as error:
+        # Not before: a safetensors file starts with its header's length, of which one in 32 starts with 0x80 too.
+        if (start[:2] == b"PK" or start[:1] == b"\x80") and any(start[3:]):
+            raise CheckpointError(
+                f"{path} is a pickle, as of torch.save; it is not opened, because it could run code"
+            ) from None
         raise CheckpointError(f"{path} is no whole safetensors file: {error}; take an older checkpoint") from None
 
 

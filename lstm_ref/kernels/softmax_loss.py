@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from lstm_ref.core.jit import jit
+from lstm_ref.kernels.activations import exp
 
 
 def log_softmax_plain(logits):
@@ -43,26 +44,33 @@ def softmax_loss_total(logits, targets):
         largest = row.max()
         total_n = 0.0
         for v in range(row.size):
-            total_n += math.exp(row[v] - largest)
+            total_n += exp(row[v] - largest)
         total += math.log(total_n) - (row[targets[n]] - largest)
     return total
 
 
 @jit
 def softmax_loss_backward(logits, targets):
-    """N times (2), and (3) in place of the logits."""
-    total = 0.0
+    """N times (2), and (3) in place of the logits.
+
+    p and onehot are scaled by the same rounded 1/N. Were 1/N subtracted from p/N, each with a rounding of its own, every
+    target would be pulled the same way by 2e-8 of its gradient; 30 steps later the parameters of the 2x512 character
+    model were 80 times further from a float64 run.
+    """
+    total, one = 0.0, logits.dtype.type(1)
+    scale = logits.dtype.type(1.0 / targets.size)
     for n in range(targets.size):
         row = logits[n]
         largest, target = row.max(), row[targets[n]]
+        e_target = exp(target - largest)
         total_n = 0.0
         for v in range(row.size):
-            e = math.exp(row[v] - largest)
+            e = exp(row[v] - largest)
             row[v] = e
             total_n += e
         total += math.log(total_n) - (target - largest)
-        scale = row.dtype.type(1.0 / (total_n * targets.size))
+        inverse = row.dtype.type(1.0 / total_n)
         for v in range(row.size):
-            row[v] *= scale
-        row[targets[n]] -= row.dtype.type(1.0 / targets.size)
+            row[v] = row[v] * inverse * scale
+        row[targets[n]] = (e_target * inverse - one) * scale
     return total

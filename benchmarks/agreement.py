@@ -1,0 +1,183 @@
+r"""Nothing is timed that was not proved right: a contender against the plain float64 model, at its own shape and dtype.
+
+What is checked is the call that is timed. Two training steps with carried state, the parameters put back in between;
+Adam's moments after them hold every clipped gradient:
+
+    m_1 = (1-b1) k_1 g_1,   m_2 = b1 m_1 + (1-b1) k_2 g_2,   v alike    k = clip / (norm + 1e-6)
+
+so a wrong gradient, clip, carry, or a gradient left over from the step before shows in m or v; and the update must
+follow from the contender's own m and v. (The update is about lr sign(g) at first, so comparing updated parameters alone
+would see rounding where g is near zero, and no scale anywhere.) The clip is set so low that it acts.
+
+Tolerance: roundings of relative size eps through T steps of sums of H products add up like a random walk, eps sqrt(TH);
+times 4 for the operations of a cell and the layers above it. Compared in the norm of each array, v = g^2 at twice that.
+What is right was within a tenth of it at every shape here, float32 and float64. A NaN never passes.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.cases import SampleCase, StepCase
+from benchmarks.contenders import Sampler, Trainer, TrainerEntry
+from lstm_ref.core.batching import Window
+from lstm_ref.core.config import AdamConfig
+from lstm_ref.core.draws import Draws
+from lstm_ref.core.errors import ConformanceError
+from lstm_ref.core.masks import dropout_masks
+from lstm_ref.kernels.adam import adam_plain
+from lstm_ref.kernels.clip import clip_global_norm_plain
+from lstm_ref.plain_model import PlainState, loss_and_gradients_plain, loss_plain
+
+STEPS = 2
+ACTING_CLIP = 0.001
+PRIMES, GREEDY_LENGTH, DRAWN_LENGTH = 6, 8, 40
+
+
+@dataclass(frozen=True, slots=True)
+class StepTruth:
+    """After a step: its loss, and Adam's moments by parameter name, float64."""
+
+    loss: float
+    m: Mapping[str, np.ndarray]
+    v: Mapping[str, np.ndarray]
+
+
+def zero_state(case: StepCase | SampleCase, batch_size: int) -> PlainState:
+    return [(np.zeros((batch_size, H)), np.zeros((batch_size, H))) for H in case.hidden_sizes]
+
+
+@functools.cache
+def step_truth(case: StepCase) -> list[StepTruth]:
+    """The steps of the module docstring, from the plain kernels."""
+    params, state, truths = case.parameters(), zero_state(case, case.batch_size), []
+    m = v = {name: np.zeros_like(value) for name, value in params.items()}
+    for n, window in enumerate(case.windows(STEPS)):
+        masks = dropout_masks(case.config, Draws(case.seed, n), *window.inputs.shape)
+        loss, grads, state = loss_and_gradients_plain(case.config, params, window, state, masks)
+        norm, clipped = clip_global_norm_plain(grads, case.clip)
+        if not norm > 2 * case.clip:
+            raise ValueError(f"clip={case.clip} does not act on a gradient of norm {norm:.3g}: lower it")
+        updated = {
+            name: adam_plain(p, clipped[name], m[name], v[name], n + 1, case.lr, AdamConfig())
+            for name, p in params.items()
+        }
+        m, v = ({name: moments[k] for name, moments in updated.items()} for k in (1, 2))
+        truths.append(StepTruth(float(loss), m, v))
+    return truths
+
+
+def tolerance(case: StepCase | SampleCase, steps: int) -> float:
+    return 4 * float(np.finfo(case.dtype).eps) * (steps * max(case.hidden_sizes)) ** 0.5
+
+
+def prove_trainer(name: str, entry: TrainerEntry, case: StepCase) -> None:
+    """Raises ConformanceError, with the first array that is wrong, unless `entry` trains as the truth does."""
+    case = replace(case, clip=ACTING_CLIP, dropout=case.dropout if entry.shared_masks else 0.0)
+    trainer, initial, bound = entry.build(case), case.parameters(), tolerance(case, case.seq_length)
+    for n, (window, truth) in enumerate(zip(case.windows(STEPS), step_truth(case))):
+        where = f"{name}, {case.title}, step {n + 1}"
+        loss = trainer.step(window)
+        moments = trainer.optimizer_state()
+        _require(f"{where}: loss", np.array(loss), np.array(truth.loss), bound)
+        for p in initial:
+            _require(f"{where}: exp_avg.{p}", moments[f"exp_avg.{p}"], truth.m[p], bound)
+            _require(f"{where}: exp_avg_sq.{p}", moments[f"exp_avg_sq.{p}"], truth.v[p], 2 * bound)
+        _check_update(where, case, trainer, initial, moments, n + 1)
+        trainer.load_parameters(initial)
+
+
+def _check_update(
+    where: str,
+    case: StepCase,
+    trainer: Trainer,
+    initial: Mapping[str, np.ndarray],
+    moments: Mapping[str, np.ndarray],
+    t: int,
+) -> None:
+    """The parameters moved as Adam does on the contender's own moments."""
+    adam = AdamConfig()
+    step_size, root_correction = case.lr / (1 - adam.beta1**t), (1 - adam.beta2**t) ** 0.5
+    for name, now in trainer.parameters().items():
+        m, v = (moments[f"{key}.{name}"].astype(np.float64) for key in ("exp_avg", "exp_avg_sq"))
+        expected = initial[name] - step_size * m / (np.sqrt(v) / root_correction + adam.eps)
+        # One rounding of p, and fewer than ten of a step that is not longer than 10 lr.
+        bound = np.finfo(case.dtype).eps * (np.abs(initial[name]).max() + 100 * case.lr)
+        error = np.abs(now - expected).max()
+        if not error <= bound:
+            raise ConformanceError(f"{where}: {name} is off Adam's update by {error:.3g}, allowed {bound:.3g}")
+
+
+def _require(what: str, arrived: np.ndarray, truth: np.ndarray, bound: float) -> None:
+    if arrived.shape != truth.shape:
+        raise ConformanceError(f"{what} has shape {arrived.shape}, expected {truth.shape}")
+    error = float(np.linalg.norm(arrived - truth) / np.linalg.norm(truth))
+    if not error <= bound:
+        raise ConformanceError(f"{what} is off the float64 truth by {error:.3g} of its norm, allowed {bound:.3g}")
+
+
+def prove_sampler(name: str, sampler: Sampler, case: SampleCase) -> None:
+    """Raises ConformanceError unless `sampler` writes the truth's greedy texts, and draws only from the top k."""
+    for prime, truth in greedy_truth(case).items():
+        text = sampler.text(prime, GREEDY_LENGTH - 1, top_k=1, seed=case.seed)
+        if text != truth:
+            raise ConformanceError(f"{name}, {case.title}: greedy text after {prime!r} is {text!r}, expected {truth!r}")
+    prime = case.vocabulary.tokens[0]
+    text = sampler.text(prime, DRAWN_LENGTH - 1, case.top_k, seed=case.seed)
+    if len(text) != 1 + DRAWN_LENGTH or text[0] != prime:
+        raise ConformanceError(f"{name}, {case.title}: {text!r} is not {prime!r} and {DRAWN_LENGTH} characters")
+    if (n := first_outside_top_k(case, text)) is not None:
+        raise ConformanceError(
+            f"{name}, {case.title}: {text[n]!r} is not among the top {case.top_k} after {text[:n]!r}"
+        )
+
+
+@functools.cache
+def greedy_truth(case: SampleCase) -> dict[str, str]:
+    """Prime -> prime and the most likely text after it, by the plain model in float64; primes of 1, 2, ... characters.
+
+    Raises ValueError if rounding could decide a character: then the case proves nothing.
+    """
+    texts = {}
+    for length in range(1, PRIMES + 1):
+        draws = Draws(case.seed, length).uniform("benchmark/prime", (length,))
+        ids, state = (draws * case.vocab_size).astype(np.int64).tolist(), zero_state(case, 1)
+        prime, read = case.vocabulary.decode(ids), 0
+        for _ in range(GREEDY_LENGTH):
+            logits, state = _logits(case, ids[read:], state)
+            read = len(ids)
+            second, first = np.sort(logits[-1])[-2:]
+            if not first - second > _logit_bound(case, logits[-1]):
+                raise ValueError(f"{case.title}: two logits are {first - second:.3g} apart, so rounding may decide")
+            ids.append(int(np.argmax(logits[-1])))
+        texts[prime] = case.vocabulary.decode(ids)
+    return texts
+
+
+def first_outside_top_k(case: SampleCase, text: str) -> int | None:
+    """Where `text` has a character that is, in the truth's eyes, not among the top k after what stands before it."""
+    ids = case.vocabulary.encode(text)
+    logits, _ = _logits(case, ids[:-1], zero_state(case, 1))
+    for n, (row, id_) in enumerate(zip(logits, ids[1:]), start=1):
+        if not row[id_] >= np.sort(row)[-case.top_k] - _logit_bound(case, row):
+            return n
+    return None
+
+
+def _logit_bound(case: SampleCase, logits: np.ndarray) -> float:
+    """How far apart two logits [V] may be and still change places by rounding: each may be off."""
+    return 2 * tolerance(case, GREEDY_LENGTH + PRIMES) * float(np.linalg.norm(logits))
+
+
+def _logits(case: SampleCase, ids: Sequence[int] | np.ndarray, state: PlainState) -> tuple[np.ndarray, PlainState]:
+    """ids [T] -> logits [T,V] and the next state, by the plain model in float64."""
+    inputs = np.asarray(ids, np.int64)[:, None]
+    _, state, (logits, *_) = loss_plain(case.config, _parameters(case), Window(inputs, inputs), state, {})
+    return logits, state
+
+
+@functools.cache
+def _parameters(case: SampleCase) -> dict[str, np.ndarray]:
+    return case.parameters()

@@ -1,0 +1,429 @@
+"""The checkpoint file: what goes in comes out bit by bit, and nothing else ever comes out of it.
+
+A file that is damaged, foreign, too new or unfit ends in CheckpointError with one line: never in a loaded checkpoint,
+never in another exception, and never in code that the file brought along.
+"""
+
+import errno
+import io
+import json
+import os
+import pickle
+import zipfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from lstm_ref.core import checkpoint as checkpoint_module
+from lstm_ref.core.checkpoint import METADATA_KEY, Checkpoint, Progress, write_atomically
+from lstm_ref.core.config import RunConfig
+from lstm_ref.core.draws import Draws
+from lstm_ref.core.errors import CheckpointError
+from lstm_ref.core.params import check_parameters, initial_parameters
+from lstm_ref.core.trainer import model_of
+from lstm_ref.core.vocab import Vocabulary
+
+CONFIG = RunConfig(embedding_size=5, hidden_sizes=(4, 3), batch_size=2, seq_length=6, dropout_input=0.2)
+VOCABULARY = Vocabulary.build("a\u00e9\u4e16 \n\u2028z")
+SMALLEST = RunConfig(hidden_sizes=(2,), batch_size=1)
+
+
+def make(config: RunConfig = CONFIG, vocabulary: Vocabulary = VOCABULARY, dtype: str = "float32") -> Checkpoint:
+    """In the middle of a run: everything is nonzero."""
+    model = {
+        name: value.astype(dtype)
+        for name, value in initial_parameters(config.language_model(len(vocabulary)), 3).items()
+    }
+    draws = Draws(5, 9)
+    moments = {
+        f"{prefix}.{name}": draws.uniform(f"{prefix}/{name}", value.shape).astype(dtype)
+        for prefix in ("exp_avg", "exp_avg_sq")
+        for name, value in model.items()
+    }
+    carry = {
+        f"{part}_l{layer}": draws.uniform(f"{part}/{layer}", (config.batch_size, H)).astype(dtype)
+        for part in "hc"
+        for layer, H in enumerate(config.hidden_sizes)
+    }
+    return Checkpoint(
+        config,
+        vocabulary,
+        corpus_sha256="5e" * 32,
+        progress=Progress(
+            step=139, evaluated_step=130, loss=2.75, loss_sum=5.5, loss_count=2, best_loss=2.5, best_step=9
+        ),
+        model=model,
+        optimizer={"step": np.array(139, np.int64)} | moments,
+        carry=carry,
+        versions={"python": "3.11", "numpy": "2.1"},
+    )
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "a.safetensors"
+
+
+@pytest.fixture(scope="module")
+def small_file(tmp_path_factory) -> bytes:
+    """A whole file of some kilobytes, to be damaged in every place."""
+    path = tmp_path_factory.mktemp("small") / "small.safetensors"
+    make(SMALLEST, Vocabulary.build("abc")).save(path)
+    return path.read_bytes()
+
+
+def refusal(path: Path) -> str:
+    """The one line that loading ends in."""
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert path.name in message
+    return message
+
+
+def assert_same_bits(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        assert (actual[name].dtype, actual[name].shape) == (value.dtype, value.shape), name
+        assert actual[name].tobytes() == value.tobytes(), name
+
+
+losses = st.none() | st.floats(allow_nan=False)
+counts = st.integers(0, 2**40)
+progresses = st.builds(
+    Progress,
+    step=counts,
+    evaluated_step=counts,
+    loss=losses,
+    loss_sum=st.floats(allow_nan=False),
+    loss_count=counts,
+    best_loss=losses,
+    best_step=counts,
+    seconds=st.floats(0, allow_infinity=False),
+)
+
+
+@pytest.mark.row("BC17")
+@given(
+    data=st.data(),
+    dtype=st.sampled_from(["float32", "float64"]),
+    progress=progresses,
+    text=st.text(st.characters(), min_size=1),
+    versions=st.dictionaries(st.text(), st.text(), max_size=3),
+)
+def test_a_checkpoint_comes_back_bit_by_bit(tmp_path_factory, data, dtype, progress, text, versions):
+    saved = replace(make(vocabulary=Vocabulary.build(text), dtype=dtype), progress=progress, versions=versions)
+    bias = saved.model["decoder.bias"]
+    saved.model["decoder.bias"] = data.draw(hnp.arrays(dtype, bias.shape))  # NaN, -0.0 and subnormal numbers too
+    path = tmp_path_factory.mktemp("round-trip") / "a.safetensors"
+    saved.save(path)
+    loaded = Checkpoint.load(path)
+    assert (loaded.config, loaded.vocabulary, loaded.progress) == (saved.config, saved.vocabulary, progress)
+    assert (loaded.corpus_sha256, loaded.versions) == (saved.corpus_sha256, versions)
+    for group in ("model", "optimizer", "carry"):
+        assert_same_bits(getattr(loaded, group), getattr(saved, group))
+
+
+def test_arrays_that_are_not_contiguous_come_back_too(path):
+    saved = make()
+    saved.model["decoder.weight"] = np.asfortranarray(saved.model["decoder.weight"])
+    saved.carry["h_l0"] = np.repeat(saved.carry["h_l0"], 2, axis=1)[:, ::2]
+    saved.save(path)
+    assert_same_bits(Checkpoint.load(path).model, saved.model)
+    assert_same_bits(Checkpoint.load(path).carry, saved.carry)
+
+
+def test_a_checkpoint_loads_whatever_the_length_of_its_header(path):
+    """The file begins with that length. Written in other bytes it may look like the start of another format."""
+    first_bytes = set()
+    for padding in range(0, 256, 8):
+        saved = replace(make(SMALLEST, Vocabulary.build("abc")), versions={"padding": "x" * padding})
+        saved.save(path)
+        first_bytes.add(path.read_bytes()[0])
+        assert Checkpoint.load(path).versions == saved.versions
+    assert first_bytes == set(range(0, 256, 8))
+
+
+@pytest.mark.row("C59")
+def test_a_model_rebuilt_from_its_checkpoint_gives_identical_logits(path):
+    saved = make()
+    saved.save(path)
+    inputs = np.array([[0, 3], [6, 1], [2, 2]])
+    before, after = model_of(saved), model_of(Checkpoint.load(path))
+    logits, _ = before.logits(inputs, before.zero_state(2))
+    assert logits.shape == (3, 2, 7)
+    assert np.abs(logits).max() > 0.1
+    np.testing.assert_array_equal(after.logits(inputs, after.zero_state(2))[0], logits, strict=True)
+
+
+@pytest.mark.row("C47", "C62")
+def test_seed_form_has_the_four_keys_of_the_original_notebooks_file(path):
+    config = RunConfig(hidden_sizes=(4, 4))
+    saved = make(config)
+    saved.save(path)
+    form = Checkpoint.load(path).seed_form()
+    assert list(form) == ["n_hidden", "n_layers", "state_dict", "tokens"]
+    assert (form["n_hidden"], form["n_layers"], form["tokens"]) == (4, 2, VOCABULARY.tokens)
+    V, H = len(VOCABULARY), 4
+    assert {name: value.shape for name, value in form["state_dict"].items()} == {
+        "lstm.weight_ih_l0": (4 * H, V),
+        "lstm.weight_hh_l0": (4 * H, H),
+        "lstm.bias_ih_l0": (4 * H,),
+        "lstm.bias_hh_l0": (4 * H,),
+        "lstm.weight_ih_l1": (4 * H, H),
+        "lstm.weight_hh_l1": (4 * H, H),
+        "lstm.bias_ih_l1": (4 * H,),
+        "lstm.bias_hh_l1": (4 * H,),
+        "fc.weight": (V, H),
+        "fc.bias": (V,),
+    }
+    ours = {name.replace("fc.", "decoder."): value for name, value in form["state_dict"].items()}
+    assert_same_bits(ours, saved.model)
+    check_parameters(config.language_model(V), ours)
+
+
+@pytest.mark.row("BC17", "C47")
+def test_the_file_tells_any_safetensors_reader_what_a_run_needs_to_go_on(path):
+    saved = make()
+    saved.save(path)
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()[METADATA_KEY])
+        names = set(file.keys())
+    assert header["schema"] == 1
+    assert header["config"] == saved.config.to_dict()  # the dropout rates and the seed of all draws among it
+    assert header["vocabulary"] == {"kind": "char", "tokens": "".join(VOCABULARY.tokens)}
+    assert header["corpus_sha256"] == saved.corpus_sha256
+    assert header["progress"] == asdict(saved.progress)
+    assert header["versions"] == saved.versions
+    assert names == (
+        {f"model.{name}" for name in saved.model}
+        | {f"optimizer.exp_avg.{name}" for name in saved.model}
+        | {f"optimizer.exp_avg_sq.{name}" for name in saved.model}
+        | {"optimizer.step", "carry.h_l0", "carry.h_l1", "carry.c_l0", "carry.c_l1"}
+    )
+
+
+@pytest.mark.row("C48")
+@pytest.mark.parametrize("name", ["rnn_1_epoch.net", "best", "\u4e16 .bin"])
+def test_a_checkpoint_may_have_any_name(tmp_path, name):
+    make().save(tmp_path / name)
+    assert Checkpoint.load(tmp_path / name).progress == make().progress
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.row("BC17")
+def test_a_file_cut_off_at_any_byte_is_refused(path, small_file):
+    path.write_bytes(small_file)
+    for length in reversed(range(len(small_file))):
+        os.truncate(path, length)
+        refusal(path)
+
+
+@pytest.mark.row("BC17")
+@pytest.mark.parametrize("flip", [lambda i: 1 << i % 8, lambda i: 0xFF], ids=["one bit", "all bits"])
+def test_a_file_with_any_byte_changed_is_refused(path, small_file, flip):
+    damaged = bytearray(small_file)
+    for i in range(len(small_file)):
+        damaged[i] ^= flip(i)
+        path.write_bytes(damaged)
+        damaged[i] ^= flip(i)
+        refusal(path)
+    assert damaged == small_file
+    path.write_bytes(damaged)
+    assert Checkpoint.load(path).config == SMALLEST
+
+
+@pytest.mark.row("BC17")
+@given(junk=st.binary(max_size=200), keep=st.integers(0, 200))
+def test_a_file_of_anything_else_is_refused(tmp_path_factory, small_file, junk, keep):
+    path = tmp_path_factory.mktemp("junk") / "junk.safetensors"
+    path.write_bytes(small_file[:keep] + junk)
+    refusal(path)
+    path.write_bytes(small_file + b"\0" + junk)
+    refusal(path)
+
+
+class Payload:
+    """What a hostile pickle holds: unpickling it makes a file."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.target), "w")
+
+
+@pytest.mark.row("BC18")
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("zipped", [False, True], ids=["bare", "in a zip as of torch.save"])
+def test_a_pickle_is_refused_and_its_code_never_runs(path, protocol, zipped):
+    target = path.with_name("the-payload-ran")
+    content = pickle.dumps({"n_hidden": 512, "state_dict": Payload(target)}, protocol)
+    if zipped:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("rnn_1_epoch/data.pkl", content)
+        content = buffer.getvalue()
+    path.write_bytes(content)
+    message = refusal(path)
+    assert not target.exists()
+    if zipped or protocol >= 2:  # older protocols begin like any text
+        assert message.endswith("is a pickle, as of torch.save; it is not opened, because it could run code")
+
+
+@pytest.mark.row("BC18")
+@pytest.mark.parametrize("content", [b"", b"\0", b"{}", b"\x93NUMPY", b"GIF89a", b"\x7fELF", b"\x1f\x8b\x08"])
+def test_files_of_other_formats_are_refused(path, content):
+    path.write_bytes(content)
+    refusal(path)
+    with path.open("wb") as file:
+        np.save(file, np.ones((3, 2)))
+    assert "is no whole safetensors file" in refusal(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_another_programs_safetensors_file_is_refused(path, metadata):
+    save_file({"model.decoder.bias": np.ones(3, np.float32)}, path, metadata)
+    assert refusal(path).endswith("is another program's safetensors file: no 'lstm-parity' in its metadata")
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2"])
+def test_another_programs_file_is_refused_even_where_numpy_has_no_such_dtype(path, dtype):
+    """Most published weights are bfloat16."""
+    width = 2 if dtype == "BF16" else 1
+    header = json.dumps({"weight": {"dtype": dtype, "shape": [3], "data_offsets": [0, 3 * width]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * width))
+    refusal(path)
+
+
+def test_a_file_of_a_newer_schema_is_refused(path, monkeypatch):
+    with monkeypatch.context() as newer:
+        newer.setattr(checkpoint_module, "SCHEMA", 2)
+        make().save(path)
+    assert refusal(path).endswith("its schema is 2, this version reads 1; update lstm-parity")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    assert "No such file" in refusal(tmp_path / "nowhere.safetensors")
+    assert "Is a directory" in refusal(tmp_path)
+
+
+@pytest.mark.row("C59")
+@pytest.mark.parametrize("group", ["model", "optimizer", "carry"])
+def test_a_file_without_one_of_its_tensors_is_refused(path, group):
+    for missing in getattr(make(), group):
+        tensors = {name: value for name, value in getattr(make(), group).items() if name != missing}
+        replace(make(), **{group: tensors}).save(path)
+        refusal(path)
+
+
+@pytest.mark.row("C59")
+@pytest.mark.parametrize("group", ["model", "optimizer", "carry"])
+def test_a_file_with_a_tensor_of_another_shape_is_refused(path, group):
+    for name, value in getattr(make(), group).items():
+        tensors = getattr(make(), group) | {name: np.ones((*value.shape, 2), value.dtype)}
+        replace(make(), **{group: tensors}).save(path)
+        refusal(path)
+
+
+@pytest.mark.row("C59")
+def test_a_file_with_an_unknown_parameter_is_refused(path):
+    saved = make()
+    replace(saved, model=saved.model | {"fc.bias": np.ones(7, np.float32)}).save(path)
+    assert "unknown parameters: fc.bias" in refusal(path)
+
+
+def test_a_file_whose_parts_do_not_fit_each_other_is_refused(path):
+    replace(make(), vocabulary=Vocabulary.build("ab")).save(path)
+    assert "embedding.weight has shape (7, 5), expected (2, 5)" in refusal(path)
+    replace(make(), config=replace(CONFIG, hidden_sizes=(3, 4))).save(path)
+    assert "lstm.weight_ih_l0 has shape (16, 5), expected (12, 5)" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"step": "139"}, {"step": None}, {"step": -1}, {"step": 1.5}, {"loss": "2.75"}, {"seconds": [1]}], ids=str
+)
+def test_a_file_whose_progress_cannot_be_is_refused(path, monkeypatch, wrong):
+    """The sum is right: such a file was made by hand, or by another program."""
+    with monkeypatch.context() as forged:
+        forged.setattr(checkpoint_module, "json", SimpleNamespace(dumps=lambda values, **_: header_with(values, wrong)))
+        make().save(path)
+    refusal(path)
+
+
+def header_with(values: dict[str, object], progress: dict[str, object]) -> str:
+    return json.dumps(values | {"progress": values["progress"] | progress})
+
+
+@pytest.mark.parametrize("header", ["null", "3", "[]", "{}", '{"schema":1}', "{", "[" * 100_000], ids=lambda h: h[:9])
+def test_a_file_whose_header_is_anything_else_is_refused(path, monkeypatch, header):
+    """The sum is right here too."""
+    with monkeypatch.context() as forged:
+        forged.setattr(checkpoint_module, "json", SimpleNamespace(dumps=lambda *_, **__: header))
+        make().save(path)
+    refusal(path)
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch, call):
+    make().save(path)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(call, full)
+        with pytest.raises(CheckpointError, match=f"cannot write .*{path.name}: No space left on device; the file bef"):
+            replace(make(), corpus_sha256="0").save(path)
+    assert os.listdir(path.parent) == [path.name]
+    assert path.read_bytes() == before
+    assert Checkpoint.load(path).corpus_sha256 == make().corpus_sha256
+
+
+@pytest.mark.parametrize("existing", [None, b"old"])
+def test_a_write_that_is_interrupted_leaves_the_old_content_and_nothing_else(path, monkeypatch, existing):
+    if existing is not None:
+        path.write_bytes(existing)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert [file.read_bytes() for file in path.parent.iterdir()] == ([existing] if existing is not None else [])
+
+
+def test_a_file_is_on_disk_before_it_has_its_name_and_its_folder_after(path, monkeypatch):
+    """Or a power cut may leave the name on an empty file."""
+    order = []
+    fsync, rename = os.fsync, Path.replace
+
+    def recording_fsync(descriptor: int) -> None:
+        order.append("folder" if os.path.samestat(os.fstat(descriptor), path.parent.stat()) else "file")
+        fsync(descriptor)
+
+    def recording_replace(self: Path, target: Path) -> Path:
+        order.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", recording_fsync)
+    monkeypatch.setattr(Path, "replace", recording_replace)
+    write_atomically(path, b"content")
+    assert order == ["file", "rename", "folder"]
+    assert path.read_bytes() == b"content"
+
+
+def test_saving_where_there_is_no_folder_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"cannot write .*a\.safetensors: No such file or directory"):
+        make().save(tmp_path / "nowhere" / "a.safetensors")
