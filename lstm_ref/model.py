@@ -195,13 +195,13 @@ class NumpyLM:
     ) -> Iterator[int]:
         policy.check_vocabulary(self.config.vocab_size)
         primed, state = self.logits(np.asarray(prime, np.int64)[:, None], self.zero_state(1))
-        logits, arrays = primed[-1, 0], self._loaded(1, 1)
-        for n in range(length):
-            u = draws.at(first_draw + n).uniform("sample", (1,))[0]
-            token = self.choose(logits, policy, u)
+        arrays, logits, token = self._loaded(1, 1), primed[-1, 0], -1
+        for n in range(first_draw, first_draw + length):
+            if n > first_draw:
+                state = self._forward(arrays, np.array([[token]]), state, {})
+                logits = arrays.logits[0]
+            token = self.choose(logits, policy, draws.at(n).uniform("sample", (1,))[0])
             yield token
-            state = self._forward(arrays, np.array([[token]]), state, {})
-            logits = arrays.logits[0]
 
 
 class _Arrays:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
@@ -39,6 +39,7 @@ class Progress:
     step: Count = 0  # updates done
     evaluated_step: Count = 0  # the last step whose validation was logged
     loss: float | None = None  # of the last step, nats
+    gradient_norm: float | None = None  # of the last step, before clipping
     loss_sum: float = 0.0  # since the last log line, over loss_count steps
     loss_count: Count = 0
     best_loss: float | None = None  # lowest validation loss, nats a token
@@ -114,6 +115,9 @@ class Checkpoint:
             )
         try:
             checkpoint = cls._from_parts(json.loads(header), tensors, source=str(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise CheckpointError(f"{path} does not fit itself: progress.{first['loc'][0]}: {first['msg']}") from None
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, LstmError) as error:
             raise CheckpointError(f"{path} does not fit itself: {error}") from None
         return checkpoint

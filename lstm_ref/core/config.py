@@ -197,7 +197,7 @@ def read_config_file(file: Path) -> dict[str, object]:
     try:
         text = file.read_text(encoding="utf-8")
         values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: of UTF-8, TOML or JSON, or a NUL in the name
         raise ConfigError(f"cannot read config file {file}: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"config file {file} holds a {type(values).__name__}, expected fields and values")

@@ -86,9 +86,9 @@ def read_text(path: Path, name: str, expected_sha256: str | None = None) -> Corp
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path} has {path.stat().st_size:,} bytes, expected at most {MAX_BYTES:,}: take a part")
         raw = path.read_bytes()
-    except OSError as error:
-        named = f"; named texts: pydoc, {', '.join(CORPORA)}"
-        raise DataError(f"cannot read text {str(path)!r}: {error.strerror}{named}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read text {str(path)!r}: {reason}; named texts: pydoc, {', '.join(CORPORA)}") from None
     digest = hashlib.sha256(raw).hexdigest()
     if expected_sha256 and digest != expected_sha256:
         raise DataError(
@@ -135,8 +135,8 @@ def fetch(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     for url in entry.urls:
         try:
             return Path(pooch.retrieve(url, known_hash=f"sha256:{entry.sha256}", fname=entry.file, path=folder))
-        except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
-            problems.append(f"{url}: {type(error).__name__}")
-    raise DataError(
-        f"could not download {name!r} ({'; '.join(problems)}); check the network, or put {entry.file} into {folder}"
-    )
+        except ValueError:  # pooch's word for a wrong hash
+            problems.append(f"{url}: not the published text, its SHA-256 differs")
+        except OSError as error:  # the base of requests' errors too
+            problems.append(f"{url}: {type(error).__name__}, is there a network?")
+    raise DataError(f"could not download {name!r} ({'; '.join(problems)}); or put {entry.file} into {folder} yourself")

@@ -103,18 +103,20 @@ class RunFolder:
 
     def latest(self, folder: Path | None = None) -> Checkpoint:
         """The newest checkpoint of this run (or of another's checkpoints folder) that is whole; a damaged one is passed
-        over with a warning on stderr, and taken out of the way. Raises CheckpointError if none is left."""
-        problem = "it holds none"
-        for path in sorted((folder or self.checkpoints).glob("step-*.safetensors"), reverse=True):
+        over with a warning on stderr, and in this run's folder renamed, so that it is not kept in place of a whole one.
+        Raises CheckpointError if none is left."""
+        folder, problem = folder or self.checkpoints, "it holds none"
+        for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
             try:
                 checkpoint = Checkpoint.load(path)
             except CheckpointError as error:
                 problem = str(error)
-                path.rename(path.with_suffix(".damaged"))
-                print(f"warning: {error}; renamed to .damaged, looking at the one before", file=sys.stderr)
+                if folder == self.checkpoints:
+                    path.rename(path.with_suffix(".damaged"))
+                print(f"warning: {error}; looking at the one before", file=sys.stderr)
             else:
                 return checkpoint
-        raise CheckpointError(f"no checkpoint to go on with in {folder or self.checkpoints}: {problem}")
+        raise CheckpointError(f"no checkpoint to go on with in {folder}: {problem}")
 
 
 def find_checkpoint(path: Path) -> Path:

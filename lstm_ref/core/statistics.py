@@ -16,8 +16,8 @@ def unigram_entropy(ids: np.ndarray) -> float:
 
 def bigram_entropy(ids: np.ndarray, vocab_size: int) -> float:
     """H(next | this) in nats, from the counts of pairs in `ids` itself."""
-    pairs = ids[:-1] * vocab_size + ids[1:]
-    return unigram_entropy(pairs) - unigram_entropy(ids[:-1])
+    _, pair_ids = np.unique(ids[:-1] * vocab_size + ids[1:], return_inverse=True)  # V^2 counters may be too many
+    return unigram_entropy(pair_ids) - unigram_entropy(ids[:-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,6 @@ class Observer:
     stop: Callable[[], int] = lambda: 0
 
 
-class _StoppedError(Exception):
-    """Leaves an evaluation early. Never leaves the trainer."""
-
-
 @dataclass(slots=True)
 class Trainer:
     """Trains a model on a text and keeps its run folder. Make one with `start` or `resume`."""
@@ -81,7 +77,6 @@ class Trainer:
     state: State
     observer: Observer = field(default_factory=lambda: Observer())
     _pending: list[StepResult] = field(default_factory=list)
-    _gradient_norm: float = math.nan
 
     @property
     def total_steps(self) -> int:
@@ -92,13 +87,9 @@ class Trainer:
         progress, config = self.progress, self.config
         settings = StepSettings(lr=config.lr, clip=config.clip)
         while True:
-            try:
-                if progress.step % config.print_every == 0 and progress.evaluated_step < progress.step:
-                    self._log()
-                if signal_number := self.observer.stop():
-                    self._interrupt(signal_number)
-            except _StoppedError:
-                self._interrupt(self.observer.stop())
+            if progress.step % config.print_every == 0 and progress.evaluated_step < progress.step:
+                self._log()
+            self._stop_if_asked()
             if progress.step > 0 and progress.step % config.checkpoint_every == 0:
                 self.save()
             if progress.step >= self.total_steps:
@@ -129,24 +120,27 @@ class Trainer:
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise DivergedError(
-                    f"loss {loss}, gradient norm {norm} at step {step}: that step updated nothing; "
-                    "go on from the last checkpoint with a lower lr: "
-                    f"--resume {self.run.path} --set lr={self.config.lr / 4:g}"
+                    f"loss {loss}, gradient norm {norm} at step {step}: that step updated nothing; {self._remedy()}"
                 )
-            progress.loss, self._gradient_norm = loss, norm
+            progress.loss, progress.gradient_norm = loss, norm
             progress.loss_sum += loss
             progress.loss_count += 1
         self._pending.clear()
 
+    def _remedy(self) -> str:
+        lower = f"--resume {self.run.path} --set lr={self.config.lr / 4:g}"
+        return f"go on from the last checkpoint with a lower lr: {lower}" if self.run.steps() else "try a lower lr"
+
     def evaluate(self, ids: np.ndarray) -> float:
-        """Mean negative log-likelihood of `ids` in nats a token, without dropout, from the zero state."""
+        """Mean negative log-likelihood of `ids` in nats a token, without dropout, from the zero state.
+
+        Between two steps, as all that asks for a stop: interrupted here, a run that goes on evaluates first."""
         config, total, tokens = self.config, 0.0, 0
         segments = evaluation_segments(ids, config.batch_size, config.seq_length, config.evaluation, config.last_target)
         for segment in segments:
             state = None
             for window in segment:
-                if self.observer.stop():
-                    raise _StoppedError
+                self._stop_if_asked()
                 state = self.model.zero_state(window.inputs.shape[1]) if state is None else state
                 result = self.model.evaluate(window, state)
                 state, total, tokens = result.state, total + result.total, tokens + result.tokens
@@ -161,6 +155,8 @@ class Trainer:
         self._settle()
         progress, config = self.progress, self.config
         val_loss = self.evaluate(self.validation_ids)
+        if not math.isfinite(val_loss):
+            raise DivergedError(f"validation loss {val_loss} at step {progress.step}; {self._remedy()}")
         best = progress.best_loss is None or val_loss < progress.best_loss
         record = LogRecord(
             epoch=(progress.step - 1) // len(self.windows) + 1,
@@ -170,7 +166,7 @@ class Trainer:
             mean_loss=progress.loss_sum / max(1, progress.loss_count),
             val_loss=val_loss,
             best=best,
-            gradient_norm=self._gradient_norm,
+            gradient_norm=progress.gradient_norm if progress.gradient_norm is not None else math.nan,
             tokens_per_second=progress.step * config.batch_size * config.seq_length / max(progress.seconds, 1e-9),
             seconds=progress.seconds,
         )
@@ -181,7 +177,11 @@ class Trainer:
             self.run.save_best(self.checkpoint())
         self.observer.on_log(record)
 
-    def _interrupt(self, signal_number: int) -> None:
+    def _stop_if_asked(self) -> None:
+        """Saves and raises. Called between steps only, so what is saved is whole."""
+        signal_number = self.observer.stop()
+        if not signal_number:
+            return
         self.save()
         raise InterruptedRunError(
             f"stopped by signal {signal_number} at step {self.progress.step} of {self.total_steps}, saved; "
@@ -276,7 +276,7 @@ def model_of(checkpoint: Checkpoint, **changes: object) -> LanguageModel:
 
 def diagnosis(train_loss: float, val_loss: float) -> tuple[Literal["overfitting", "underfitting", "balanced"], str]:
     """What the gap between training and validation loss, both without dropout, says to try next."""
-    gap = (val_loss - train_loss) / train_loss
+    gap = (val_loss - train_loss) / max(train_loss, 1e-9)  # a text without surprise costs nothing
     numbers = f"train {train_loss:.4f}, validation {val_loss:.4f}, gap {gap:+.1%}"
     if gap > 0.10:
         return "overfitting", f"{numbers}: overfitting; try more dropout, a smaller network, or more text"

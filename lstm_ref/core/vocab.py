@@ -78,7 +78,9 @@ class Vocabulary:
         )
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of ids. Bytes that are not UTF-8 become U+FFFD."""
+        """The text of ids. Bytes that are not UTF-8 become U+FFFD. Raises DataError for an id out of range."""
+        if any(not 0 <= int(i) < len(self.tokens) for i in ids):
+            raise DataError(f"ids from {min(ids)} to {max(ids)} do not fit {len(self.tokens)} tokens")
         if self.kind == "byte":
             return bytes(int(i) for i in ids).decode("utf-8", "replace")
         return "".join(self.tokens[int(i)] for i in ids)

@@ -37,13 +37,13 @@ FIELDS = {
 }
 MODELS = {"numpy": "lstm_ref.model:NumpyLM", "torch": "lstm_torch.model:TorchLM"}
 
-# argv: the model's class, its method, the number of a call, the numbers of the signals, and then the command's own.
+# argv: who has a method, the method, the number of a call of it, the signals' numbers, and then the command's own.
 CHILD = """
 import importlib, signal, sys
 module, _, name = sys.argv[1].partition(":")
 method, call, signals = sys.argv[2], int(sys.argv[3]), [int(number) for number in sys.argv[4].split(",")]
-model, calls = getattr(importlib.import_module(module), name), 0
-original = getattr(model, method)
+owner, calls = getattr(importlib.import_module(module), name), 0
+original = getattr(owner, method)
 
 def interrupted(*arguments):
     global calls
@@ -53,7 +53,7 @@ def interrupted(*arguments):
             signal.raise_signal(number)
     return original(*arguments)
 
-setattr(model, method, interrupted)
+setattr(owner, method, interrupted)
 sys.argv = ["lstm", *sys.argv[5:]]
 from lstm_ref.cli.main import main
 main()
@@ -91,10 +91,10 @@ def references(text: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 def in_a_child(
-    backend: str, method: str, call: int, signals: list[int], arguments: list[str], **environment: str
+    owner: str, method: str, call: int, signals: list[int], arguments: list[str], **environment: str
 ) -> subprocess.CompletedProcess[str]:
     numbers = ",".join(str(int(number)) for number in signals)
-    command = [sys.executable, "-c", CHILD, MODELS[backend], method, str(call), numbers, *arguments]
+    command = [sys.executable, "-c", CHILD, owner, method, str(call), numbers, *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, env=os.environ | environment, check=False
     )
@@ -150,7 +150,7 @@ PHASES = {"training": ("train_step", 23, 23, 20), "validation": ("evaluate", VAL
 def test_a_signal_stops_a_run_that_then_goes_on_to_the_same_bits(references, text, tmp_path, backend, number, phase):
     method, call, step, evaluated_step = PHASES[phase]
     path = tmp_path / "run"
-    done = in_a_child(backend, method, call, [number], train(text, backend, path))
+    done = in_a_child(MODELS[backend], method, call, [number], train(text, backend, path))
     assert_stopped(done, number, path)
     saved = newest(path).progress
     assert (saved.step, saved.evaluated_step) == (step, evaluated_step)
@@ -163,14 +163,14 @@ def test_a_signal_stops_a_run_that_then_goes_on_to_the_same_bits(references, tex
 def test_a_signal_while_the_finished_model_is_evaluated_is_no_bug_and_loses_nothing(references, text, tmp_path, part):
     path = tmp_path / "run"
     call = VALIDATION_CALLS * (STEPS // EVERY) + (2 if part == "training" else VALIDATION_CALLS + 2)
-    done = in_a_child("numpy", "evaluate", call, [signal.SIGINT], train(text, "numpy", path))
+    done = in_a_child(MODELS["numpy"], "evaluate", call, [signal.SIGINT], train(text, "numpy", path))
     assert_stopped(done, signal.SIGINT, path)
     assert_same_end(references["numpy"], path)
 
 
 def test_a_second_ctrl_c_ends_the_run_at_once_and_keeps_what_was_saved(references, text, tmp_path):
     path = tmp_path / "run"
-    done = in_a_child("numpy", "train_step", 23, [signal.SIGINT, signal.SIGINT], train(text, "numpy", path))
+    done = in_a_child(MODELS["numpy"], "train_step", 23, [signal.SIGINT, signal.SIGINT], train(text, "numpy", path))
     assert done.returncode == 130
     assert done.stderr.splitlines()[-1] == "error: stopped"
     assert newest(path).progress.step == 15
@@ -229,28 +229,39 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(long_references, te
     assert 15 <= newest(path).progress.step < 120
     assert run(["train", "--resume", str(path), "--quiet"]) == 0
     assert_same_end(long_references[backend], path)
-    assert not list(path.glob("checkpoints/.*"))
 
 
 @pytest.mark.parametrize("call", [1, 12])
 def test_a_run_killed_before_its_first_checkpoint_is_begun_anew_by_resume_auto(references, text, tmp_path, call):
     path = tmp_path / "run"
-    done = in_a_child("numpy", "train_step", call, [signal.SIGKILL], train(text, "numpy", path))
+    done = in_a_child(MODELS["numpy"], "train_step", call, [signal.SIGKILL], train(text, "numpy", path))
     assert done.returncode == -signal.SIGKILL
     assert run([*train(text, "numpy", path), "--resume", "auto", "--quiet"]) == 0
     assert_same_end(references["numpy"], path)
 
 
+@pytest.mark.parametrize("call", [9, 11])
+def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_to_the_same_bits(references, text, tmp_path, call):
+    """Every file takes two fsyncs, the first while it still has its temporary name."""
+    path = tmp_path / "run"
+    done = in_a_child("lstm_ref.core.checkpoint:os", "fsync", call, [signal.SIGKILL], train(text, "numpy", path))
+    assert done.returncode == -signal.SIGKILL
+    assert list(path.glob("checkpoints/.*.tmp"))
+    assert run([*train(text, "numpy", path), "--resume", "auto", "--quiet"]) == 0
+    assert not list(path.glob("checkpoints/.*"))
+    assert_same_end(references["numpy"], path)
+
+
 def test_ctrl_c_ends_a_sample_with_what_was_written_so_far(references, monkeypatch):
     arguments = ["sample", str(references["numpy"]), "--size", "100000"]
-    done = in_a_child("numpy", "choose", 30, [signal.SIGINT], arguments)
+    done = in_a_child(MODELS["numpy"], "choose", 30, [signal.SIGINT], arguments)
     assert (done.returncode, done.stderr) == (130, "error: stopped\n")
     assert done.stdout.startswith("The")
     assert len(done.stdout) == len("The") + 29
 
 
 def test_a_stopped_demo_leaves_nothing_behind_and_sends_nobody_there(tmp_path):
-    done = in_a_child("numpy", "train_step", 2, [signal.SIGTERM], ["demo"], TMPDIR=str(tmp_path))
+    done = in_a_child(MODELS["numpy"], "train_step", 2, [signal.SIGTERM], ["demo"], TMPDIR=str(tmp_path))
     assert done.returncode == 143
     assert list(tmp_path.iterdir()) == []
     assert str(tmp_path) not in done.stderr.splitlines()[-1]

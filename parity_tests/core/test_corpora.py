@@ -275,7 +275,8 @@ def test_fetch_without_a_network_is_one_line_that_says_what_to_do(tmp_path, monk
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(f"could not download 'small' ({nobody}/right.txt: ")
-    assert message.endswith(f"check the network, or put small.txt into {tmp_path / 'home' / 'data'}")
+    assert "is there a network?" in message
+    assert message.endswith(f"or put small.txt into {tmp_path / 'home' / 'data'} yourself")
     assert files_under(tmp_path / "home") == []
 
 
