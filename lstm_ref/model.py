@@ -137,7 +137,7 @@ class NumpyLM:
         dlogits = arrays.logits
         output = arrays.x[top + 1] if f"l{top}" in masks else arrays.layers[top].h[1:]
         np.dot(dlogits.T, _flat(output), out=self._grads["decoder.weight"])
-        np.dot(arrays.ones, dlogits, out=self._grads["decoder.bias"])  # BLAS sums in many parts, so more exactly
+        self._grads["decoder.bias"][...] = dlogits.sum(axis=0, dtype=np.float64)
         np.dot(dlogits, self._params["decoder.weight"], out=_flat(arrays.dx[top + 1]))
         for k in reversed(range(top + 1)):
             dy = self._drop(arrays.dx[k + 1], f"l{k}", masks, out=arrays.dx[k + 1])
@@ -218,7 +218,6 @@ class _Arrays:
         self.x = [np.empty((T, B, size), dtype) for size in sizes]
         self.dx = [np.empty((T, B, size), dtype) for size in sizes]
         self.logits = np.empty((T * B, config.vocab_size), dtype)
-        self.ones = np.ones(T * B, dtype)
 
     def first(self, T: int) -> "_Arrays":
         if self.T == T:
@@ -227,7 +226,7 @@ class _Arrays:
         part.T, part.B = T, self.B
         part.layers = [layer.first(T) for layer in self.layers]
         part.x, part.dx = [x[:T] for x in self.x], [dx[:T] for dx in self.dx]
-        part.logits, part.ones = self.logits[: T * self.B], self.ones[: T * self.B]
+        part.logits = self.logits[: T * self.B]
         return part
 
 

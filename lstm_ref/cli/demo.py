@@ -48,7 +48,7 @@ def _demo(path: Path, epochs: int | None, seed: int) -> None:
         bpc = trainer.evaluate(trainer.validation_ids) / math.log(2)
     unigram = unigram_entropy(trainer.vocabulary.encode(corpus.text)) / math.log(2)
     note("")
-    for piece in generate(trainer.model, trainer.vocabulary, 500, "The ", SamplingPolicy(temperature=0.6), seed):
+    for piece in generate(trainer.model, trainer.vocabulary, 500, "The value of", SamplingPolicy(top_k=5), seed):
         sys.stdout.write(printable(piece))
     sys.stdout.write("\n\n")
     verdict = f"validation {bpc:.3f} bits per character; counting characters alone gives {unigram:.3f}"

@@ -83,6 +83,7 @@ def train(
             checkpoint = _checkpoint_at(previous, folder)
             corpus = load_corpus(checkpoint.config.corpus, data_dir)
             fit(resume(checkpoint, corpus, folder, changes), quiet)
+            note(f"lstm sample {folder.path}")
         return
     if preset is None:
         raise UsageError(f"no preset given: lstm train PRESET, one of {', '.join(PRESETS)}, or --resume PATH")
@@ -90,6 +91,7 @@ def train(
     corpus = load_corpus(resolved.corpus, data_dir)
     with RunFolder(run or RUNS / f"{preset}-{datetime.now(UTC):%Y%m%d-%H%M%S}") as folder:
         fit(start(resolved, corpus, folder), quiet)
+        note(f"lstm sample {folder.path}")
 
 
 def fit(trainer: Trainer, quiet: bool) -> None:
@@ -107,7 +109,6 @@ def fit(trainer: Trainer, quiet: bool) -> None:
     note(f"{diagnosis(train_loss, val_loss)[1]} (nats a token, no dropout)")
     if progress.best_loss is not None:
         note(f"best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
-    note(f"lstm sample {trainer.run.path}")
 
 
 def _assignment(text: str) -> tuple[str, str]:

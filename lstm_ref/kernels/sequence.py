@@ -54,7 +54,7 @@ class Layer:
         self.gates = np.empty((T, B, 4 * H), dtype)  # i f g o, later da
         self.h, self.c = np.empty((T + 1, B, H), dtype), np.empty((T + 1, B, H), dtype)  # [0] is the state before
         self.tanh_c = np.empty((T, B, H), dtype)
-        self.ones = np.ones(T * B, dtype)
+        self.ones, self.dbias = np.ones(B, dtype), np.empty((T, 4 * H), dtype)
         self.h_part, self.bias = np.empty((B, 4 * H), dtype), np.empty(4 * H, dtype)
         self.dh, self.dc = np.empty((B, H), dtype), np.empty((B, H), dtype)
         self.rows = np.arange(B)
@@ -63,7 +63,7 @@ class Layer:
     def first(self, T):
         """This layer for a shorter window: the first part of each array."""
         part = copy.copy(self)
-        part.gates, part.tanh_c, part.ones = self.gates[:T], self.tanh_c[:T], self.ones[: T * self.rows.size]
+        part.gates, part.tanh_c, part.dbias = self.gates[:T], self.tanh_c[:T], self.dbias[:T]
         part.h, part.c = self.h[: T + 1], self.c[: T + 1]
         return part
 
@@ -112,9 +112,9 @@ class Layer:
         for t in reversed(range(len(self.gates))):
             gates_backward(dy[t], self.dh, self.dc, self.gates[t], self.c[t], self.tanh_c[t])
             np.dot(self.gates[t], self.params.weight_hh, out=self.dh)
-        da = _flat(self.gates)
-        np.dot(da.T, _flat(self.h[:-1]), out=grads.weight_hh)
-        np.dot(self.ones, da, out=grads.bias_ih)
+            np.dot(self.ones, self.gates[t], out=self.dbias[t])
+        np.dot(_flat(self.gates).T, _flat(self.h[:-1]), out=grads.weight_hh)
+        np.sum(self.dbias, axis=0, out=grads.bias_ih)  # B terms, then T: one sum of T*B would round off five times more
         grads.bias_hh[...] = grads.bias_ih
 
 

@@ -252,7 +252,7 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_to_the_same_bits(refe
     assert_same_end(references["numpy"], path)
 
 
-def test_ctrl_c_ends_a_sample_with_what_was_written_so_far(references, monkeypatch):
+def test_ctrl_c_ends_a_sample_with_what_was_written_so_far(references):
     arguments = ["sample", str(references["numpy"]), "--size", "100000"]
     done = in_a_child(MODELS["numpy"], "choose", 30, [signal.SIGINT], arguments)
     assert (done.returncode, done.stderr) == (130, "error: stopped\n")

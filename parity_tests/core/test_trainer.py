@@ -166,6 +166,11 @@ def test_the_last_part_of_the_text_is_validation_and_the_rest_is_trained_on(fold
     assert trainer.vocabulary.decode(trainer.validation_ids) == corpus.text[border:]
 
 
+@pytest.mark.row("C31")
+def test_the_split_of_the_novel_is_the_seeds():
+    assert RunConfig().split(1_985_223) == 1_786_700
+
+
 @both_twins
 @pytest.mark.row("C32")
 def test_the_state_is_zero_where_an_epoch_starts_and_carried_inside_it(folder, backend):
@@ -226,7 +231,7 @@ def test_two_validations_of_one_model_are_equal_and_take_no_dropout(folder, back
 
 @both_twins
 @pytest.mark.row("C28")
-def test_training_takes_dropout_before_and_after_a_validation(folder, tmp_path, backend):
+def test_training_takes_dropout_before_and_after_a_validation(folder, backend):
     trainer = begin(folder, backend=backend)
     spy = spied(trainer)
     trainer.fit()
@@ -586,7 +591,6 @@ def test_a_step_that_is_not_finite_updates_nothing(folder, backend):
     assert int(trainer.model.optimizer_state()["step"]) == 6
 
 
-@pytest.mark.row("BC17")
 def test_going_on_with_another_text_is_refused_and_changes_nothing(folder):
     begin(folder, epochs=1).fit()
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
