@@ -184,7 +184,8 @@ class NumpyLM:
 
     def evaluate(self, window: Window, state: State) -> Evaluation:
         arrays = self._loaded(*window.inputs.shape)
-        next_state = self._forward(arrays, window.inputs, state, {})
+        with np.errstate(over="ignore", invalid="ignore"):  # as in training
+            next_state = self._forward(arrays, window.inputs, state, {})
         return Evaluation(softmax_loss_total(arrays.logits, window.targets.reshape(-1)), window.tokens, next_state)
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:

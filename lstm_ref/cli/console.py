@@ -1,11 +1,14 @@
 """What a person sees while something runs: the progress bar, and text that cannot harm a terminal."""
 
 import math
+import os
 import sys
+import unicodedata
 from contextlib import AbstractContextManager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from lstm_ref.core.checkpoint import Progress as RunProgress
 from lstm_ref.core.trainer import LogRecord
@@ -13,7 +16,10 @@ from lstm_ref.core.trainer import LogRecord
 
 def printable(text: str) -> str:
     """Control characters, which could move the cursor or worse, as \\x escapes; line ends and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs" else c.encode("unicode_escape").decode()
+        for c in text
+    )
 
 
 def note(message: str) -> None:
@@ -34,9 +40,9 @@ class TrainingBar(AbstractContextManager["TrainingBar"]):
             BarColumn(bar_width=None),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TextColumn("{task.fields[facts]}"),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
             console=self._console,
             transient=True,
             redirect_stdout=False,
@@ -68,5 +74,9 @@ class TrainingBar(AbstractContextManager["TrainingBar"]):
             return
         if sys.stdout.isatty():
             self._bar.console.print(record.line, highlight=False)
-        else:
+            return
+        try:
             print(record.line, flush=True)
+        except BrokenPipeError:  # `lstm train ... | head`: the run is worth more than its log
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._quiet = True

@@ -13,7 +13,7 @@ from lstm_ref.core.corpora import CORPORA, data_folders, fetch, load_corpus
 from lstm_ref.core.statistics import bigram_entropy, split_facts, unigram_entropy
 from lstm_ref.core.vocab import Vocabulary
 
-app = App(name="data", help="List, download and describe texts.", help_format="plaintext")
+app = App(name="data", help="List, download and describe texts.", help_format="markdown")
 
 
 @app.command(name="list")

@@ -9,7 +9,7 @@ from lstm_ref.cli.console import note, printable
 from lstm_ref.cli.train import fit
 from lstm_ref.core.config import PRESETS
 from lstm_ref.core.corpora import load_corpus
-from lstm_ref.core.errors import DivergedError
+from lstm_ref.core.errors import DivergedError, InterruptedRunError
 from lstm_ref.core.generation import generate
 from lstm_ref.core.language_model import SamplingPolicy
 from lstm_ref.core.runlog import RunFolder
@@ -35,11 +35,16 @@ def demo(*, run: Path | None = None, epochs: int | None = None, seed: int = 0) -
         _demo(run, epochs, seed)
         return
     with tempfile.TemporaryDirectory(prefix="lstm-demo-") as folder:
-        _demo(Path(folder) / "run", epochs, seed)
+        try:
+            _demo(Path(folder) / "run", epochs, seed)
+        except InterruptedRunError as error:  # whose advice is to go on in a folder that is gone
+            raise InterruptedRunError(
+                "stopped; to keep a demo that is stopped take --run", error.exit_code - 128
+            ) from None
 
 
 def _demo(path: Path, epochs: int | None, seed: int) -> None:
-    config = PRESETS["tiny"].with_overrides({"seed": seed} | ({} if epochs is None else {"epochs": epochs}), "--epochs")
+    config = PRESETS["tiny"].with_overrides({"seed": seed} | ({} if epochs is None else {"epochs": epochs}), "demo")
     corpus = load_corpus(config.corpus)
     with RunFolder(path) as folder:
         trainer = start(config, corpus, folder)

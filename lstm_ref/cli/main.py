@@ -19,7 +19,7 @@ app = App(
     help="Train, sample and score LSTM language models, with two implementations that prove each other.",
     help_epilogue="Exit codes: 0 ok, 1 a bug of ours, 2 usage or config, 3 data, 4 checkpoint, 5 not conformant, "
     "6 diverged, 130 and 143 stopped by a signal. --debug before the verb prints tracebacks.",
-    help_format="plaintext",
+    help_format="markdown",
 )
 app.command("lstm_ref.cli.demo:demo", name="demo", help="Train a small model in under a minute and let it write.")
 app.command("lstm_ref.cli.data:app", name="data", help="List, download and describe texts.")
@@ -27,6 +27,7 @@ app.command("lstm_ref.cli.train:train", name="train", help="Train a preset, or g
 app.command("lstm_ref.cli.sample:sample", name="sample", help="Let a checkpoint write.")
 app.command("lstm_ref.cli.score:score", name="score", help="How well a checkpoint predicts a text.")
 app.command("lstm_ref.cli.doctor:doctor", name="doctor", help="What is installed, and whether it works.")
+OWN_HELP = ("demo", "train", "sample", "score", "doctor")
 
 
 def main() -> None:
@@ -38,6 +39,8 @@ def run(arguments: list[str]) -> int:
     """The exit code of one command."""
     debug = bool(arguments) and arguments[0] == "--debug"
     try:
+        if (verb := next(iter(arguments[debug:]), "")) in OWN_HELP:
+            app[verb].help = None  # or the line above would stand for all that the verb's docstring says
         app(
             arguments[1:] if debug else arguments,
             exit_on_error=False,
@@ -49,7 +52,8 @@ def run(arguments: list[str]) -> int:
     except LstmError as error:
         return _fail(str(error), error.exit_code, debug)
     except CycloptsError as error:
-        return _fail(f"{error}".strip().replace("\n", " ") + " See lstm --help.", 2, debug)
+        verb = " ".join(["lstm", *(error.command_chain or ())])
+        return _fail(f"{error}".strip().replace("\n", " ") + f" See {verb} --help.", 2, debug)
     except KeyboardInterrupt:
         return _fail("stopped", 130, debug)
     except MemoryError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from lstm_ref.cli.console import printable
 from lstm_ref.core.checkpoint import Checkpoint
@@ -19,11 +20,11 @@ def sample(
     /,
     *,
     prime: str = "The",
-    size: int = 1000,
+    size: Annotated[int, Parameter(validator=Number(gte=0))] = 1000,
     top_k: int | None = None,
     top_p: float | None = None,
     temperature: float = 1.0,
-    seed: int = 0,
+    seed: Annotated[int, Parameter(validator=Number(gte=0, lt=1 << 64))] = 0,
     backend: str | None = None,
     device: Literal["cpu", "cuda"] | None = None,
     precision: Literal["float32", "float64", "bf16"] | None = None,

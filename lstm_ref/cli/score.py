@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -13,6 +14,7 @@ from rich.table import Table
 from lstm_ref.core.batching import evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.corpora import load_corpus
+from lstm_ref.core.errors import DataError
 from lstm_ref.core.runlog import find_checkpoint
 from lstm_ref.core.trainer import model_of
 
@@ -23,8 +25,8 @@ def score(
     /,
     *,
     part: Literal["all", "validation"] = "validation",
-    batch_size: int = 64,
-    seq_length: int = 100,
+    batch_size: Annotated[int, Parameter(validator=Number(gte=1))] = 64,
+    seq_length: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
     on_unknown: Literal["error", "skip"] = "error",
     backend: str | None = None,
     device: Literal["cpu", "cuda"] | None = None,
@@ -63,7 +65,10 @@ def score(
     """
     loaded = Checkpoint.load(find_checkpoint(checkpoint))
     corpus = load_corpus(text or loaded.config.corpus, data_dir)
-    ids = loaded.vocabulary.encode(corpus.text, unknown=on_unknown)
+    try:
+        ids = loaded.vocabulary.encode(corpus.text, unknown=on_unknown)
+    except DataError as error:
+        raise DataError(f"{error} or skip them (--on-unknown skip)") from None
     if part == "validation":
         ids = ids[loaded.config.split(len(ids)) :]
     changes = {"backend": backend, "device": device, "precision": precision}

@@ -79,7 +79,8 @@ def train(
     if previous is not None:
         if config is not None:
             changes = read_config_file(config) | changes
-        with RunFolder(_folder_of(previous, run), resume=True) as folder:
+        path, is_its_own = _folder_of(previous, run)
+        with RunFolder(path, resume=is_its_own) as folder:
             checkpoint = _checkpoint_at(previous, folder)
             corpus = load_corpus(checkpoint.config.corpus, data_dir)
             fit(resume(checkpoint, corpus, folder, changes), quiet)
@@ -127,10 +128,15 @@ def _previous(resume_from: str | None, preset: str | None, run: Path | None) -> 
     return with_checkpoints[-1] if with_checkpoints else None
 
 
-def _folder_of(previous: Path, run: Path | None) -> Path:
+def _folder_of(previous: Path, run: Path | None) -> tuple[Path, bool]:
+    """The run folder to go on in, and whether it is the checkpoint's own: a branch needs a new one."""
     if not previous.exists():
         raise CheckpointError(f"cannot go on with {previous}: there is nothing; expected a run folder or a checkpoint")
-    return run or (previous.parent.parent if previous.is_file() else previous)
+    own = previous.parent.parent if previous.is_file() else previous
+    if run is None and previous.is_file() and previous.parent.name != "checkpoints":
+        raise UsageError(f"{previous} is in no run folder: name one to go on in with --run")
+    path = run or own
+    return path, path.resolve() == own.resolve()
 
 
 def _checkpoint_at(previous: Path, folder: RunFolder) -> Checkpoint:

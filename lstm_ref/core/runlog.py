@@ -31,6 +31,8 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.metrics = path / "metrics.jsonl"
+        places = [*(path / name for name in ("plots", "samples", "checkpoints")), path, *path.parents]
+        self._new = [place for place in places if not place.exists()]  # innermost first
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = (path / ".lock").open("w")
@@ -54,12 +56,11 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         if not self.metrics.exists():  # nothing was begun: leave no empty folders behind
-            for name in ("checkpoints", "samples", "plots"):
-                with contextlib.suppress(OSError):
-                    (self.path / name).rmdir()
             with contextlib.suppress(OSError):
                 (self.path / ".lock").unlink()
-                self.path.rmdir()
+            for place in self._new:
+                with contextlib.suppress(OSError):
+                    place.rmdir()
         self._lock.close()
 
     def describe(self, config: RunConfig) -> None:

@@ -86,6 +86,8 @@ class Trainer:
         """Trains to the end of the last epoch. Raises DivergedError or InterruptedRunError; nothing is lost."""
         progress, config = self.progress, self.config
         settings = StepSettings(lr=config.lr, clip=config.clip)
+        if progress.step == 0:  # something to go on with from the first moment, and room on the disk for it
+            self.save()
         while True:
             if progress.step % config.print_every == 0 and progress.evaluated_step < progress.step:
                 self._log()

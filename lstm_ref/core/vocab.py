@@ -73,8 +73,7 @@ class Vocabulary:
         symbols = sorted({chr(code_point) for code_point in code_points[missing]})
         shown = " ".join(ascii(symbol) for symbol in symbols[:10]) + (" ..." if len(symbols) > 10 else "")
         raise DataError(
-            f"{int(missing.sum())} characters are not among the model's {len(self)} symbols: {shown}; "
-            "remove them or skip them (--on-unknown skip)"
+            f"{int(missing.sum())} characters are not among the model's {len(self)} symbols: {shown}; remove them"
         )
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
