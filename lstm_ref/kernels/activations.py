@@ -7,9 +7,9 @@ r"""exp, sigmoid and tanh, and how they are computed in float32.
 P and the polynomial for exp(r) are those of Cephes [Moshier 1992]. Without a branch or a call they vectorise: 0.4 ns a
 sigmoid, 0.7 ns a tanh, where libm's tanh takes 16.
 
-Why not the cheaper rational function of Eigen and XLA: its error of 5 units in the last place near saturation is a
-large part of 1 - f where a gate is nearly open. Adam makes steps of full size from those small gradients, and after 30
-steps of the 2x512 character model the parameters were 80 times further from a float64 run than torch's were.
+Why not the cheaper rational function of Eigen and XLA: its slope at 0 is 1 - 1.3e-7, the same way in every gate and
+step, and its error of 5 units in the last place near saturation is a large part of 1 - f where a gate is nearly open.
+With it the gradient of a 100-step window of the 2x512 character model was three times further from float64.
 
 float64 is where bugs are hunted, so it calls libm. NaN passes through, and saturation is exact: f = 1 and i = 0 have to
 keep a cell bit by bit.
