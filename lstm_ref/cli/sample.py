@@ -60,8 +60,7 @@ def sample(
         Spend a draw on every character of the prime, as the original notebook does.
     """
     loaded = Checkpoint.load(find_checkpoint(checkpoint))
-    changes = {"backend": backend, "device": device, "precision": precision}
-    model = model_of(loaded, **{name: value for name, value in changes.items() if value is not None})
+    model = model_of(loaded, backend=backend, device=device, precision=precision)
     policy = SamplingPolicy(temperature=temperature, top_k=top_k, top_p=top_p)
     for piece in generate(model, loaded.vocabulary, size, prime, policy, seed, draw_while_priming):
         sys.stdout.write(printable(piece))

@@ -71,8 +71,7 @@ def score(
         raise DataError(f"{error} or skip them (--on-unknown skip)") from None
     if part == "validation":
         ids = ids[loaded.config.split(len(ids)) :]
-    changes = {"backend": backend, "device": device, "precision": precision}
-    model = model_of(loaded, **{name: value for name, value in changes.items() if value is not None})
+    model = model_of(loaded, backend=backend, device=device, precision=precision)
     segments = [list(segment) for segment in evaluation_segments(ids, batch_size, seq_length, "full", "next")]
     windows = [(window, first) for segment in segments for first, window in enumerate(segment)]
     total, tokens, state = 0.0, 0, None

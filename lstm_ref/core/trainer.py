@@ -270,8 +270,9 @@ def resume(
 
 
 def model_of(checkpoint: Checkpoint, **changes: object) -> LanguageModel:
-    """The checkpoint's model alone, to sample or to score. changes: backend, device, precision."""
-    model = _build(checkpoint.config.with_overrides(changes), checkpoint.vocabulary)
+    """The checkpoint's model alone, to sample or to score. changes: backend, device, precision; None is as trained."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    model = _build(checkpoint.config.with_overrides(given), checkpoint.vocabulary)
     model.load_parameters(checkpoint.model)
     return model
 
