@@ -109,7 +109,7 @@ class NumpyLM:
         return arrays
 
     def _forward(self, arrays: "_Arrays", inputs: np.ndarray, state: State, masks: Mapping[str, np.ndarray]) -> State:
-        """Leaves the logits [T*B,V] in the arrays' `logits`; returns the next state."""
+        """Leaves the logits less the decoder's bias, [T*B,V], in the arrays' `logits`; returns the next state."""
         if self.config.embedding_size:
             gather(self._params["embedding.weight"], inputs.reshape(-1), _flat(arrays.x[0]))
             x = self._drop(arrays.x[0], "input", masks, out=arrays.x[0])
@@ -120,7 +120,6 @@ class NumpyLM:
                 y = layer.forward(x, h0, c0)
             x = self._drop(y, f"l{k}", masks, out=arrays.x[k + 1])
         np.dot(_flat(x), self._params["decoder.weight"].T, out=arrays.logits)
-        np.add(arrays.logits, self._params["decoder.bias"], out=arrays.logits)
         return [(layer.h[-1].copy(), layer.c[-1].copy()) for layer in arrays.layers]
 
     def _drop(self, x: np.ndarray, where: str, masks: Mapping[str, np.ndarray], out: np.ndarray) -> np.ndarray:
@@ -133,7 +132,7 @@ class NumpyLM:
     def _backward(self, window: Window, arrays: "_Arrays", masks: Mapping[str, np.ndarray]) -> float:
         """From the logits to every gradient, into self._grads. Returns the loss."""
         top = len(arrays.layers) - 1
-        total = softmax_loss_backward(arrays.logits, window.targets.reshape(-1))
+        total = softmax_loss_backward(arrays.logits, self._params["decoder.bias"], window.targets.reshape(-1))
         dlogits = arrays.logits
         output = arrays.x[top + 1] if f"l{top}" in masks else arrays.layers[top].h[1:]
         np.dot(dlogits.T, _flat(output), out=self._grads["decoder.weight"])
@@ -166,7 +165,7 @@ class NumpyLM:
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         arrays = self._loaded(*inputs.shape)
         next_state = self._forward(arrays, inputs, state, {})
-        return arrays.logits.reshape(*inputs.shape, -1).copy(), next_state
+        return (arrays.logits + self._params["decoder.bias"]).reshape(*inputs.shape, -1), next_state
 
     def loss_and_gradients(self, window: Window, state: State, draws: Draws | None) -> LossAndGradients:
         loss, next_state = self._loss_into_gradients(window, state, draws)
@@ -186,7 +185,8 @@ class NumpyLM:
         arrays = self._loaded(*window.inputs.shape)
         with np.errstate(over="ignore", invalid="ignore"):  # as in training
             next_state = self._forward(arrays, window.inputs, state, {})
-        return Evaluation(softmax_loss_total(arrays.logits, window.targets.reshape(-1)), window.tokens, next_state)
+        nll = softmax_loss_total(arrays.logits, self._params["decoder.bias"], window.targets.reshape(-1))
+        return Evaluation(nll, window.tokens, next_state)
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
         return sample_token(logits, policy, u)
@@ -200,7 +200,7 @@ class NumpyLM:
         for n in range(first_draw, first_draw + length):
             if n > first_draw:
                 state = self._forward(arrays, np.array([[token]]), state, {})
-                logits = arrays.logits[0]
+                logits = arrays.logits[0] + self._params["decoder.bias"]
             token = self.choose(logits, policy, draws.at(n).uniform("sample", (1,))[0])
             yield token
 

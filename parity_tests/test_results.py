@@ -119,13 +119,7 @@ def differences() -> list[tuple[int, float, float]]:
     ]
 
 
-def test_the_twins_validation_losses_agree_at_every_line_and_their_losses_up_to_step_120():
-    """With dropout on, in float32."""
+def test_the_twins_logs_agree_at_every_line():
+    """With dropout on, in float32. From step 108 on the loss falls steeply and a difference grows about as fast."""
     for step, loss, val_loss in differences():
-        assert val_loss <= 1e-4, step
-        assert loss <= 1e-4 or step > 120, step
-
-
-@pytest.mark.xfail(reason="not met yet: at step 130, on the steep part, the losses differ by 1.3e-4", strict=True)
-def test_the_twins_losses_agree_at_every_line():
-    assert max(loss for _, loss, _ in differences()) <= 1e-4
+        assert max(loss, val_loss) <= 1e-4, step

@@ -16,6 +16,8 @@ from lstm_ref.kernels.softmax_loss import (
 from parity_tests.cases import seeds, values
 from parity_tests.complex_step import complex_step_gradient, relative_error
 
+NO_BIAS = np.zeros(10_000)
+
 
 @st.composite
 def logits_and_targets(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
@@ -36,15 +38,19 @@ def test_gradient_matches_the_complex_step(case):
     )
 
 
-@given(case=logits_and_targets())
-def test_compiled_loss_and_gradient_equal_the_plain_ones(case):
-    logits, targets = case
+@given(case=logits_and_targets(), seed=seeds)
+def test_compiled_loss_and_gradient_equal_the_plain_ones(case, seed):
+    x, targets = case
+    bias = values(Draws(seed), "bias", x.shape[1], scale=3)
+    logits = x + bias
     expected = softmax_loss_plain(logits, targets)
-    in_place = logits.copy()
-    total = softmax_loss_backward(in_place, targets)
-    assert total / len(targets) == pytest.approx(expected, rel=1e-13, abs=1e-15)
-    assert softmax_loss_total(logits, targets) == pytest.approx(total, rel=1e-14, abs=1e-15)
-    assert np.abs(in_place - softmax_loss_backward_plain(logits, targets)).max() <= 8 * np.finfo(float).eps
+    in_place = x.copy()
+    total = softmax_loss_backward(in_place, bias, targets)
+    # x + b is rounded to eps of its size in the plain form, and not in the compiled one
+    bound = (8 + 2 * np.abs(logits).max()) * np.finfo(float).eps
+    assert total / len(targets) == pytest.approx(expected, rel=1e-13, abs=bound)
+    assert softmax_loss_total(x, bias, targets) == pytest.approx(total, rel=1e-14, abs=1e-15)
+    assert np.abs(in_place - softmax_loss_backward_plain(logits, targets)).max() <= bound
 
 
 @given(case=logits_and_targets())
@@ -54,7 +60,26 @@ def test_float32_loss_is_summed_in_float64(case):
     expected = softmax_loss_plain(rounded.astype(np.float64), targets) * len(targets)
     # only the differences z - max are rounded to float32
     bound = len(targets) * np.abs(rounded).max() * 2 * np.finfo(np.float32).eps
-    assert abs(softmax_loss_total(rounded, targets) - expected) <= bound
+    assert abs(softmax_loss_total(rounded, NO_BIAS[: rounded.shape[1]].astype(np.float32), targets) - expected) <= bound
+
+
+def test_the_bias_does_not_push_every_row_of_a_float32_gradient_the_same_way():
+    """Rows that differ little, as on a plateau, have one rounding error in common where the bias is added to each."""
+    N, V, draws = 4096, 83, Draws(7)
+    x = (values(draws, "x", N, V) + values(draws, "row", 1, V, scale=6)).astype(np.float32)
+    bias = values(draws, "bias", V, scale=0.1).astype(np.float32)
+    targets = (draws.uniform("targets", (N,)) * V).astype(np.int64)
+
+    def mean_error(product: np.ndarray, added: np.ndarray) -> float:
+        gradient = product.copy()
+        softmax_loss_backward(gradient, added, targets)
+        exact = softmax_loss_backward_plain(x.astype(np.float64) + bias.astype(np.float64), targets)
+        return float(np.linalg.norm((gradient - exact).sum(axis=0)))
+
+    # In sum over rows, the errors of N random roundings: at most eps p / N each, so eps |p| / sqrt(N), three times.
+    bound = 3 * np.finfo(np.float32).eps / np.sqrt(N)
+    assert mean_error(x, bias) <= bound
+    assert mean_error(x + bias, np.zeros_like(bias)) > 3 * bound
 
 
 @given(case=logits_and_targets())
@@ -69,12 +94,12 @@ def test_every_gradient_row_sums_to_zero(case):
 def test_probabilities_sum_to_one_for_logits_of_ten_thousand(shift):
     logits = np.array([[shift, shift + 1, shift - 2], [1e4, -1e4, 0.0]])
     np.testing.assert_allclose(np.exp(log_softmax_plain(logits)).sum(axis=-1), 1, rtol=1e-15)
-    assert np.isfinite(softmax_loss_total(logits, np.array([0, 1])))
+    assert np.isfinite(softmax_loss_total(logits, NO_BIAS[:3], np.array([0, 1])))
 
 
 def test_a_hopeless_target_costs_its_distance_and_not_infinity():
     logits = np.array([[2000.0, 0.0]], np.float32)
-    assert softmax_loss_total(logits, np.array([1])) == pytest.approx(2000)
+    assert softmax_loss_total(logits, np.zeros(2, np.float32), np.array([1])) == pytest.approx(2000)
 
 
 @pytest.mark.row("C30")
@@ -86,8 +111,9 @@ def test_equal_logits_cost_ln_v(V):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_nan_in_the_logits_makes_the_loss_nan(dtype):
     logits = np.array([[0.0, np.nan, 1.0], [1.0, 2.0, 3.0]], dtype)
-    assert np.isnan(softmax_loss_total(logits, np.array([0, 0])))
-    assert np.isnan(softmax_loss_backward(logits.copy(), np.array([0, 0])))
+    bias, targets = np.zeros(3, dtype), np.array([0, 0])
+    assert np.isnan(softmax_loss_total(logits, bias, targets))
+    assert np.isnan(softmax_loss_backward(logits.copy(), bias, targets))
 
 
 def test_relative_error_would_see_a_dropped_term():
