@@ -196,13 +196,15 @@ class NumpyLM:
     ) -> Iterator[int]:
         policy.check_vocabulary(self.config.vocab_size)
         primed, state = self.logits(np.asarray(prime, np.int64)[:, None], self.zero_state(1))
-        arrays, logits, token = self._loaded(1, 1), primed[-1, 0], -1
-        for n in range(first_draw, first_draw + length):
-            if n > first_draw:
-                state = self._forward(arrays, np.array([[token]]), state, {})
-                logits = arrays.logits[0] + self._params["decoder.bias"]
-            token = self.choose(logits, policy, draws.at(n).uniform("sample", (1,))[0])
-            yield token
+        arrays, bias, logits = self._loaded(1, 1), self._params["decoder.bias"], primed[-1, 0]
+        uniforms = draws.at(first_draw).one_each_step("sample")
+        token = np.empty((1, 1), np.int64)
+        for n in range(length):
+            if n > 0:
+                state = self._forward(arrays, token, state, {})
+                logits = arrays.logits[0] + bias
+            token[0, 0] = self.choose(logits, policy, next(uniforms))
+            yield int(token[0, 0])
 
 
 class _Arrays:

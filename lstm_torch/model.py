@@ -177,10 +177,10 @@ class TorchLM:
         state = self.zero_state(1)
         for token in prime[:-1]:
             _, state = self._step(token, state)
-        token = prime[-1]
-        for n in range(length):
+        token, uniforms = prime[-1], draws.at(first_draw).one_each_step("sample")
+        for _ in range(length):
             logits, state = self._step(token, state)
-            token = int(sample_token(logits[0], policy, draws.at(first_draw + n).uniform("sample", (1,))[0]))
+            token = int(sample_token(logits[0], policy, next(uniforms)))
             yield token
 
     def _step(self, token: int, state: TorchState) -> tuple[Tensor, TorchState]:

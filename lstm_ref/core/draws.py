@@ -19,6 +19,7 @@ the plain NumPy form below takes 15.
 import functools
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,11 @@ def fill_mask(out, threshold, step, stream, key0, key1):
         out3[block] = (c3 >> _8) >= threshold
 
 
+def _float64(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """53 bits of two words, in [0, 1)."""
+    return ((high >> np.uint32(5)) * 2.0**26 + (low >> np.uint32(6))) * 2.0**-53
+
+
 @functools.cache
 def stream_number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
@@ -127,8 +133,20 @@ class Draws:
         if np.dtype(dtype) == np.float32:
             return ((self.words(stream, n) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
         words = self.words(stream, 2 * n)
-        high, low = (words[:n] >> np.uint32(5)).astype(np.float64), (words[n:] >> np.uint32(6)).astype(np.float64)
-        return ((high * 2.0**26 + low) * 2.0**-53).reshape(shape)
+        return _float64(words[:n], words[n:]).reshape(shape)
+
+    def one_each_step(self, stream: str) -> Iterator[float]:
+        """at(step).uniform(stream, (1,)) of this step and every later one, made 256 at a time: one by one costs a
+        sampler a tenth of its time."""
+        step = self.step
+        while True:
+            self.at(step)  # raises where the steps end
+            steps = np.arange(step, min(step + 256, 1 << 32), dtype=np.uint32)
+            counter = np.zeros((len(steps), 4), np.uint32)
+            counter[:, 2], counter[:, 3] = steps, stream_number(stream)
+            words = philox_plain(counter, (self.seed & 0xFFFFFFFF, self.seed >> 32))
+            yield from _float64(words[:, 0], words[:, 1]).tolist()
+            step += len(steps)
 
     def keep_mask(self, stream: str, shape: tuple[int, ...], drop_probability: float) -> np.ndarray:
         """bool: True where a value is kept, that is where the float32 u >= drop_probability.

@@ -31,15 +31,17 @@ def sample_token_plain(logits, policy, u):
 
 
 @jit
-def _sample_sorted(z, order, top_p, u):
-    """(3) and (4). z float64 [V]; order int64 [K]; top_p = 1 keeps all."""
-    total = 0.0
-    cumulative = np.empty(order.size)
-    for k in range(order.size):
+def _sample(logits, temperature, top_k, top_p, u):
+    """(1) to (4) in one call, because between two tokens the weights have swept the caches: what is called then runs
+    cold, at six times its own time. top_k = V and top_p = 1 keep all."""
+    z = logits.astype(np.float64) / temperature
+    order = np.argsort(-z, kind="mergesort")[:top_k]  # stable, as (2) asks
+    cumulative, total = np.empty(top_k), 0.0
+    for k in range(top_k):
         total += math.exp(z[order[k]] - z[order[0]])
         cumulative[k] = total
-    kept = order.size
-    for k in range(order.size):
+    kept = top_k
+    for k in range(top_k):
         if cumulative[k] >= top_p * total:
             kept = k + 1
             break
@@ -51,6 +53,4 @@ def _sample_sorted(z, order, top_p, u):
 
 def sample_token(logits, policy, u):
     """As sample_token_plain."""
-    z = np.asarray(logits, np.float64) / policy.temperature
-    order = np.argsort(-z, kind="stable")[: policy.top_k]
-    return int(_sample_sorted(z, order, 1.0 if policy.top_p is None else policy.top_p, u))
+    return int(_sample(logits, policy.temperature, policy.top_k or logits.size, policy.top_p or 1.0, u))

@@ -5,6 +5,7 @@ later version too. So a golden value that no longer fits is never to be renewed.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -124,6 +125,21 @@ def test_uniform_numbers_reach_0_and_never_1(monkeypatch, dtype, largest):
     for word, expected in ((0, 0.0), (2**32 - 1, largest)):
         monkeypatch.setattr(Draws, "words", lambda self, stream, n, word=word: np.full(n, word, np.uint32))
         assert Draws(3).uniform("sample", (2,), dtype).tolist() == [expected, expected]
+
+
+@given(seed=seeds, step=st.integers(0, 2**32 - 601))
+def test_one_number_each_step_is_the_first_of_that_step(seed, step):
+    draws = Draws(seed, step)
+    each = list(itertools.islice(draws.one_each_step("sample"), 600))
+    for k in (0, 1, 255, 256, 599):
+        assert each[k] == draws.at(step + k).uniform("sample", (1,))[0]
+
+
+def test_one_number_each_step_ends_with_the_steps_and_says_so():
+    uniforms = Draws(1, 2**32 - 2).one_each_step("sample")
+    assert len(list(itertools.islice(uniforms, 2))) == 2
+    with pytest.raises(ValueError, match="step=4294967296"):
+        next(uniforms)
 
 
 @given(seed=seeds, step=steps, shape=shapes, p=st.floats(0, 1, exclude_max=True))
