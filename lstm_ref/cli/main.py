@@ -6,6 +6,7 @@ Verbs are registered by name and imported when one is called: `lstm --help` impo
 import os
 import sys
 import traceback
+from importlib.metadata import entry_points
 
 from cyclopts import App, CycloptsError
 
@@ -27,7 +28,11 @@ app.command("lstm_ref.cli.train:train", name="train", help="Train a preset, or g
 app.command("lstm_ref.cli.sample:sample", name="sample", help="Let a checkpoint write.")
 app.command("lstm_ref.cli.score:score", name="score", help="How well a checkpoint predicts a text.")
 app.command("lstm_ref.cli.doctor:doctor", name="doctor", help="What is installed, and whether it works.")
-OWN_HELP = ("demo", "train", "sample", "score", "doctor")
+# Verbs of the rooms above this one, found as backends are: by entry point.
+ABOVE = {"verify": "Is this LSTM right, and if not, which line is wrong?"}
+for _point in entry_points(group="lstm.verbs"):
+    app.command(_point.value, name=_point.name, help=ABOVE.get(_point.name))
+OWN_HELP = ("demo", "train", "sample", "score", "doctor", *ABOVE)
 
 
 def main() -> None:

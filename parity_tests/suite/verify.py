@@ -1,0 +1,242 @@
+"""Runs the checks on an implementation: `verify(adapter)` gives a report.
+
+Hypothesis draws the questions, the same in every run. The first that no rounding explains is shrunk by Hypothesis, then
+zeroed number by number (shrink.py), and comes with a script that shows the fault without the suite.
+"""
+
+import datetime
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, Phase, given, reject, settings
+from hypothesis.errors import Flaky, Unsatisfiable
+
+from parity_tests.suite.adapter import Adapter
+from parity_tests.suite.checks import CHECKS, Check
+from parity_tests.suite.judging import FORMATS, Judgement
+from parity_tests.suite.properties import Unsuitable
+from parity_tests.suite.question import Question
+from parity_tests.suite.report import CheckResult, Report, Verdict
+from parity_tests.suite.reproduce import script
+from parity_tests.suite.rounding import SUSPICION
+from parity_tests.suite.shrink import fewest_nonzero
+from parity_tests.suite.witness import BadAnswer, Unasked, Witness
+
+SHRINK_SECONDS = 2.0  # a check, by Hypothesis; what it leaves, shrink.py empties
+EXAMPLES = 20  # of a check with share 1, in each dtype
+# Of the examples that test anything, a format that really was used leaves its mark on nearly all.
+MARKED = 0.5
+
+
+def _size(question: Question) -> int:
+    return sum(array.size for array in question.arrays.values())
+
+
+class _Wrong(Exception):
+    """An answer that no format explains: makes Hypothesis shrink the question."""
+
+
+@dataclass
+class _Tally:
+    """What the examples of one check have shown so far."""
+
+    examples: int = 0
+    beyond: int = 0  # examples with an entry outside its bound
+    worst: Judgement | None = None
+    formats: set[str] = field(default_factory=lambda: set(FORMATS))  # that explain every example
+    failing: Question | None = None  # the smallest that was wrong
+    fault: str = ""
+    unasked: str = ""
+    shown: set[str] = field(default_factory=set)  # digests of all that were wrong
+    first_fault: float = 0.0  # when, on the clock
+
+    def fail(self, question: Question, fault: str = "") -> None:
+        if self.failing is None:
+            self.first_fault = time.perf_counter()
+        if self.failing is None or _size(question) <= _size(self.failing):
+            self.failing, self.fault = question, fault
+        self.shown.add(question.digest)
+
+    def out_of_time(self) -> bool:
+        """For looking for a smaller question."""
+        return self.failing is not None and time.perf_counter() > self.first_fault + SHRINK_SECONDS
+
+    def add(self, judgements: list[Judgement]) -> None:
+        self.examples += 1
+        worst = max(judgements, key=lambda j: j.ratio)
+        if self.worst is None or worst.ratio > self.worst.ratio:
+            self.worst = worst
+        if worst.ratio > 1:
+            self.beyond += 1
+            self.formats &= {name for name in FORMATS if all(j.explained_by(name) for j in judgements)}
+
+
+def wrong(judgements: list[Judgement]) -> bool:
+    """No format explains all of them, and the worst is more than suspect."""
+    if max(j.ratio for j in judgements) <= SUSPICION:
+        return False
+    return not any(all(j.explained_by(name) for j in judgements) for name in FORMATS)
+
+
+def run_check(check: Check, adapter: Adapter, examples: int = EXAMPLES, shrink: bool = True) -> CheckResult:
+    """One check, in every dtype that the adapter claims. shrink=False: the verdict only, sooner."""
+    begin = time.perf_counter()
+    if reason := check.not_applicable(adapter.capabilities):
+        return CheckResult(check.name, check.level, check.obligation, Verdict.SKIPPED, reason)
+    tallies = [_tally(check, adapter, dtype, examples, shrink) for dtype in adapter.capabilities.dtypes]
+    result = max((_result(check, adapter, tally, shrink) for tally in tallies), key=_severity)
+    total = sum(tally.examples for tally in tallies)
+    return CheckResult(**{**result.__dict__, "examples": total, "seconds": time.perf_counter() - begin})
+
+
+def _severity(result: CheckResult) -> int:
+    order = [Verdict.SKIPPED, Verdict.PASS, Verdict.ROUNDING, Verdict.SUSPECT, Verdict.FAIL]
+    return order.index(result.verdict)
+
+
+def _tally(check: Check, adapter: Adapter, dtype: str, examples: int, shrink: bool) -> _Tally:
+    witness, tally = Witness(adapter), _Tally()
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+
+    @settings(
+        max_examples=max(3, round(examples * check.share)),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(question=check.questions(adapter.capabilities, dtype))
+    def judge_one(question: Question) -> None:
+        if tally.out_of_time():
+            if question.digest in tally.shown:  # Hypothesis wants to see its smallest once more
+                raise _Wrong
+            return
+        try:
+            judgements = check.judge(witness, question)
+        except BadAnswer as error:
+            tally.fail(question, str(error))
+            raise _Wrong from error
+        except Unsuitable:
+            reject()
+        except Unasked:  # while shrinking: no fault is known of such a question
+            if tally.failing is None:
+                raise
+            return
+        if wrong(judgements):
+            tally.fail(question)
+            raise _Wrong
+        tally.add(judgements)
+
+    try:
+        judge_one()
+    except _Wrong:
+        pass
+    except Flaky:
+        tally.fault = "answers to one question differ from time to time"
+    except Unasked:
+        tally.unasked = "one answer decides what is asked next: not possible with files"
+    except Unsatisfiable:
+        tally.unasked = "no question could be made for these capabilities"
+    return tally
+
+
+def _result(check: Check, adapter: Adapter, tally: _Tally, shrink: bool) -> CheckResult:
+    base = (check.name, check.level, check.obligation)
+    if tally.failing is not None:
+        return _failure(check, adapter, tally, shrink)
+    if tally.fault:
+        return CheckResult(*base, Verdict.FAIL, tally.fault)
+    if tally.unasked:
+        return CheckResult(*base, Verdict.SKIPPED, tally.unasked)
+    worst = tally.worst
+    assert worst is not None
+    verdict, reason = Verdict.PASS, ""
+    if worst.ratio > 1:
+        named = [name for name in FORMATS if name in tally.formats]
+        if named and tally.beyond >= MARKED * tally.examples:
+            verdict, reason = Verdict.ROUNDING, f"rounds as {named[0]}"
+        elif worst.ratio <= SUSPICION:
+            verdict, reason = Verdict.SUSPECT, f"up to {worst.ratio:.2g} times its bound: look at exp, tanh and sums"
+        else:
+            verdict = Verdict.FAIL
+            reason = f"{worst.array} off in {tally.beyond} of {tally.examples} examples, too few to be rounding"
+    return CheckResult(*base, verdict, reason, **_numbers(worst))
+
+
+def _numbers(worst: Judgement) -> dict[str, object]:
+    return {
+        "worst_error": worst.error,
+        "bound": worst.bound,
+        "margin_ulp": worst.ulps,
+        "array": worst.array,
+        "where": worst.where,
+    }
+
+
+def _failure(check: Check, adapter: Adapter, tally: _Tally, shrink: bool) -> CheckResult:
+    base = (check.name, check.level, check.obligation, Verdict.FAIL)
+    assert tally.failing is not None
+    smallest, (_, worst, fault) = tally.failing, _fault_of(check, adapter, tally.failing)
+    if shrink:
+        smallest, worst, fault = fewest_nonzero(smallest, lambda question: _fault_of(check, adapter, question))
+    shown = script(smallest, worst) if shrink else ""
+    if worst is None:
+        return CheckResult(*base, fault or tally.fault, script=shown)
+    reason = f"{worst.array}: got {worst.got:.9g}, expected {worst.expected:.9g}"
+    return CheckResult(*base, reason, **_numbers(worst), script=shown)
+
+
+def _fault_of(check: Check, adapter: Adapter, question: Question) -> tuple[bool, Judgement | None, str]:
+    """Whether this question shows a fault, and which."""
+    try:
+        judgements = check.judge(Witness(adapter), question)
+    except BadAnswer as error:
+        return True, None, str(error)
+    except (Unsuitable, Unasked):  # not a question that this check would ask, or could
+        return False, None, ""
+    return wrong(judgements), max(judgements, key=lambda j: j.ratio), ""
+
+
+def select(names: Iterable[str]) -> list[Check]:
+    """Checks by name or level; all for none."""
+    wanted = set(names)
+    return [check for check in CHECKS if not wanted or check.name in wanted or check.level in wanted]
+
+
+def verify(
+    adapter: Adapter,
+    *,
+    checks: Iterable[Check] = CHECKS,
+    examples: int = EXAMPLES,
+    expected_failures: Mapping[str, str] | None = None,
+    on_result: Callable[[CheckResult], None] = lambda result: None,
+) -> Report:
+    """Runs `checks`. expected_failures: check name -> reason; strict: one that passes is a failure."""
+    begin, expected, results = time.perf_counter(), expected_failures or {}, []
+    for check in checks:
+        result = run_check(check, adapter, examples)
+        if check.name in expected and result.verdict is not Verdict.SKIPPED:
+            result = _expected(result, expected[check.name])
+        results.append(result)
+        on_result(result)
+    packages = ("lstm-parity", "numpy", "hypothesis")
+    return Report(
+        adapter=adapter.name,
+        capabilities=adapter.capabilities.to_dict(),
+        results=tuple(results),
+        versions={"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}},
+        seconds=time.perf_counter() - begin,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _expected(result: CheckResult, reason: str) -> CheckResult:
+    if result.verdict is Verdict.FAIL:
+        return CheckResult(**{**result.__dict__, "verdict": Verdict.XFAIL, "reason": reason})
+    unexpected = f"was expected to fail ({reason}), and does not: take it off the list"
+    return CheckResult(**{**result.__dict__, "verdict": Verdict.FAIL, "reason": unexpected})
