@@ -57,7 +57,6 @@ def test_every_run_is_committed_with_its_config_hardware_versions_and_command(na
     assert len(metrics(name)) == len(printed(name))
 
 
-@pytest.mark.xfail(reason="not met yet: the bf16 run ended at 1.333", strict=True)
 @pytest.mark.row("C61")
 def test_twenty_epochs_reach_1_32_nats():
     lines = printed("anna-20-epochs")
@@ -78,7 +77,6 @@ def test_after_one_epoch_the_text_is_word_like():
     assert sum(c.isalpha() or c.isspace() for c in text) / len(text) > 0.9
 
 
-@pytest.mark.xfail(reason="not met yet: of the bf16 run's words fewer than 95 % are the novel's", strict=True)
 @pytest.mark.row("C60")
 def test_after_twenty_epochs_the_words_are_the_novels_and_the_text_is_not_copied(data_dir):
     novel = load_corpus("anna", data_dir).text
