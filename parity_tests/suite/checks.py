@@ -365,6 +365,7 @@ SAMPLES = [
         "sample",
         _plain(ask.samples),
         prop.samples_the_right_id,
+        share=8,
     ),
     Check(
         "sample-edges",
@@ -373,6 +374,7 @@ SAMPLES = [
         "sample",
         _plain(ask.samples, edges=True),
         prop.samples_the_right_id,
+        share=4,
     ),
     Check(
         "generate",
@@ -381,7 +383,7 @@ SAMPLES = [
         "generate",
         _plain(ask.models, op="generate", layer_count=1),
         prop.generates_the_right_ids,
-        share=0.6,
+        share=4,
     ),
 ]
 

@@ -182,7 +182,8 @@ def models(
     settings: dict[str, Any] = {"tied": True} if tied else {}
     if op == "generate":
         count = draw(st.integers(1, 4))
-        arrays["prime"] = np.array(draw(st.lists(st.integers(0, V - 1), min_size=1, max_size=3)), np.int64)
+        arrays["decoder.weight"] *= 8  # so that what the state holds decides what is drawn
+        arrays["prime"] = np.array(draw(st.lists(st.integers(0, V - 1), min_size=1, max_size=4)), np.int64)
         arrays["u"] = values(draw, count, elements=st.floats(0, 0.96875, width=32, allow_subnormal=False))
         return Question(op, arrays, {**settings, **draw(policies(V))}).astype(dtype)
     K = draw(st.integers(2, 3)) if op == "train" else 0
@@ -207,7 +208,7 @@ def models(
 
 @st.composite
 def policies(draw: Draw, V: int) -> dict[str, Any]:
-    policy: dict[str, Any] = {"temperature": draw(st.sampled_from([1.0, 0.5, 0.7, 2.0]))}
+    policy: dict[str, Any] = {"temperature": draw(st.sampled_from([1.0, 0.25, 0.7, 4.0]))}
     policy["top_k"] = draw(st.none() | st.integers(1, V))
     policy["top_p"] = draw(st.none() | st.sampled_from([0.3, 0.5, 0.9]))
     return policy
@@ -221,11 +222,13 @@ def samples(draw: Draw, edges: bool = False, dtype: str = "float64") -> Question
     if edges:
         kept = policy["top_k"] or V
         policy |= {"top_p": None, "temperature": 1.0}
+        if kept in (2, 4) and draw(st.booleans()):  # a nucleus that ends on a border too
+            policy["top_p"], kept = draw(st.sampled_from([(n / kept, n) for n in range(1, kept + 1)]))
         logits = np.full(V, draw(st.sampled_from([0.0, 1.5])))
         borders = [n / kept for n in range(kept) if float(np.float32(n / kept)) * kept == n]
         u = draw(st.sampled_from([*borders, 1 - 2.0**-24]))
         return Question("sample", {"logits": logits, "u": np.asarray(u)}, policy).astype(dtype)
     logits = values(draw, V, elements=st.floats(-6, 6, width=32, allow_subnormal=False))
-    u = draw(st.floats(0, 0.96875, width=32, allow_subnormal=False))
+    u = draw(st.sampled_from([0.96875, 0.75]) | st.floats(0, 0.96875, width=32, allow_subnormal=False))
     assume(len(set(logits.tolist())) == V)
     return Question("sample", {"logits": logits, "u": np.asarray(float(u))}, policy).astype(dtype)
