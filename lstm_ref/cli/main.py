@@ -27,6 +27,7 @@ app.command("lstm_ref.cli.data:app", name="data", help="List, download and descr
 app.command("lstm_ref.cli.train:train", name="train", help="Train a preset, or go on with a run.")
 app.command("lstm_ref.cli.sample:sample", name="sample", help="Let a checkpoint write.")
 app.command("lstm_ref.cli.score:score", name="score", help="How well a checkpoint predicts a text.")
+app.command("lstm_ref.cli.layout:app", name="layout", help="Weights of other systems, to and from ours.")
 app.command("lstm_ref.cli.doctor:doctor", name="doctor", help="What is installed, and whether it works.")
 # Verbs of the rooms above this one, found as backends are: by entry point.
 ABOVE = {"verify": "Is this LSTM right, and if not, which line is wrong?"}

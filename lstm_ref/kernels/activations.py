@@ -73,7 +73,8 @@ def _exp_float64(x):
 
 
 def _sigmoid_float64(x):
-    return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))
+    z = math.exp(-abs(x))  # at most 1; and what is small stays exact, where 1 - 1 / (1 + z) would lose it
+    return (1 if x >= 0 else z) / (1 + z)
 
 
 def _tanh_float64(x):

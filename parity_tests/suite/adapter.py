@@ -38,6 +38,8 @@ class Capabilities:
     batch_first: bool = False  # takes x [B,T,I] with batch_first=True
     projections: bool = False  # weight_hr [P,H]
     peepholes: bool = False  # peephole [3H]: i, f, o
+    tied: bool = False  # models: decoder.weight may be the embedding's
+    drops: tuple[str, ...] = ("outputs", "input")  # models: where masks may fall; besides: embedding, weight_hh
     device: str = "cpu"
     note: str = ""  # printed in the report
 
@@ -126,7 +128,10 @@ def as_adapter(thing: Any, name: str = "") -> Adapter:
     """An adapter of a Python object: itself, a class without arguments, an object with methods, a torch.nn.LSTM, or a
     function. Raises UsageError for what is none of these."""
     if inspect.isclass(thing):
-        thing = thing()
+        try:
+            thing = thing()
+        except TypeError as error:
+            raise UsageError(f"{thing.__name__} cannot be made without arguments ({error}): pass an instance") from None
     name = name or getattr(thing, "name", "") or getattr(thing, "__name__", type(thing).__name__)
     declared = getattr(thing, "capabilities", None)
     if hasattr(thing, "answer") and declared is not None:

@@ -105,11 +105,14 @@ def _questions(claims: Capabilities) -> Iterator[Question]:
         if claims.peepholes:
             yield layer_question(claims, op, T=3, B=2, I=3, H=4, peepholes=True)
     yield from _numbers()
+    places = {"outputs": ("l0", "l1"), "input": ("input",), "embedding": ("embedding",), "weight_hh": ("weight_hh_l0",)}
+    drops = tuple(where for claimed in claims.drops for where in places[claimed])
     yield model_question("model")
-    yield model_question("model", embedding=True, drops=("input", "embedding", "l0", "l1", "weight_hh_l0"))
-    yield model_question("model", tied=True)
+    yield model_question("model", embedding=True, drops=drops)
+    if claims.tied:
+        yield model_question("model", tied=True)
     yield model_question("train")
-    yield model_question("train", drops=("l0", "l1", "weight_hh_l1"))
+    yield model_question("train", drops=tuple(where for where in drops if where not in ("input", "embedding")))
     yield model_question("generate")
 
 

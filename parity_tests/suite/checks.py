@@ -40,6 +40,10 @@ class Check:
         if self.operation not in claims.operations:
             return f"{self.operation} is not claimed"
         for need in self.needs:
+            if need.startswith("drops:"):
+                if need.removeprefix("drops:") not in claims.drops:
+                    return f"dropout on {need.removeprefix('drops:')} is not claimed"
+                continue
             value = getattr(claims, need.split("=")[0])
             if "=" in need:
                 if value < int(need.split("=")[1]):
@@ -313,6 +317,7 @@ MODELS = [
         "The tied matrix gets both gradients.",
         "model",
         _plain(ask.models, tied=True, layer_count=1),
+        needs=("tied",),
         share=0.4,
     ),
     Check(
@@ -321,6 +326,16 @@ MODELS = [
         "Masks between and on top: scaled by 1/(1-p), the same on the way back.",
         "model",
         _plain(ask.models, drops=("l0", "l1")),
+        needs=("drops:outputs",),
+        share=0.4,
+    ),
+    Check(
+        "model-input-dropout",
+        "L5",
+        "A mask on the embedded input, the same on the way back.",
+        "model",
+        _plain(ask.models, embedding=True, drops=("input",), layer_count=1),
+        needs=("drops:input",),
         share=0.4,
     ),
     Check(
@@ -329,6 +344,7 @@ MODELS = [
         "Embedding dropout takes whole word types, input dropout single numbers.",
         "model",
         _plain(ask.models, embedding=True, drops=("embedding", "input"), layer_count=1),
+        needs=("drops:embedding", "drops:input"),
         share=0.4,
     ),
     Check(
@@ -337,6 +353,7 @@ MODELS = [
         "Weight drop masks W_hh for the whole window.",
         "model",
         _plain(ask.models, drops=("weight_hh_l0",), layer_count=1),
+        needs=("drops:weight_hh",),
         share=0.4,
     ),
     Check(
@@ -353,6 +370,7 @@ MODELS = [
         "A fresh mask each window, on outputs and on W_hh.",
         "train",
         _plain(ask.models, op="train", drops=("l0", "weight_hh_l0"), layer_count=1),
+        needs=("drops:outputs", "drops:weight_hh"),
         share=0.4,
     ),
 ]

@@ -95,16 +95,20 @@ def _adapter(
 ) -> "Adapter":
     from parity_tests.suite.files import FilesAdapter
     from parity_tests.suite.pipe import PipeAdapter
+    from parity_tests.suite.wire import AdapterError
 
     if answers is not None:
         assert claims is not None
         return FilesAdapter(answers, claims)
     if pipe is not None:
-        adapter = PipeAdapter(shlex.split(pipe), timeout_s=timeout)
+        command, name = shlex.split(pipe), ""
     else:
         assert target is not None
-        command = [sys.executable, "-m", "parity_tests.suite.serve", target]
-        adapter = PipeAdapter(command, name=target, timeout_s=timeout)
+        command, name = [sys.executable, "-m", "parity_tests.suite.serve", target], target
+    try:
+        adapter = PipeAdapter(command, name=name, timeout_s=timeout)
+    except AdapterError as error:
+        raise UsageError(f"{target or pipe} says nothing of what it can do: {error}") from None
     if claims is not None:
         adapter.capabilities = claims
     return adapter
@@ -118,7 +122,7 @@ def _run(
     from rich.console import Console
     from rich.progress import Progress
 
-    from parity_tests.suite.diagnose import diagnose
+    from parity_tests.suite.diagnose import Diagnostician
     from parity_tests.suite.mutants.bank import BANK
     from parity_tests.suite.verify import select
     from parity_tests.suite.verify import verify as run
@@ -133,17 +137,17 @@ def _run(
             adapter,
             checks=chosen,
             examples=examples,
-            expected_failures=_expected(expected_failures),
+            expected_failures=read_expected_failures(expected_failures),
             on_result=lambda result: bar.advance(task),
         )
         if not found.ok:
             bar.update(task, description="diagnosing")
-            lines = tuple(str(candidate) for candidate in diagnose(adapter, BANK))
+            lines = tuple(str(candidate) for candidate in Diagnostician(BANK).diagnose(adapter))
             found = dataclasses.replace(found, diagnosis=lines)
     return found
 
 
-def _expected(path: Path | None) -> dict[str, str]:
+def read_expected_failures(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:

@@ -4,6 +4,7 @@ A fault that explains all answers, also those that are right, is the diagnosis. 
 deviation has to do.
 """
 
+import functools
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class KnownFault(Protocol):
     story: str
     case: str
     likely: bool
+    operations: tuple[str, ...]  # in which it shows
 
     def make(self) -> Adapter: ...
 
@@ -54,16 +56,64 @@ class Candidate:
         return f"{self.name}: {self.text} (explains {share})"
 
 
-def diagnose(adapter: Adapter, faults: Iterable[KnownFault], most: int = 5) -> list[Candidate]:
-    """The candidates that explain most, best first; none for an implementation without a fault."""
-    answers = [(q, _ask(adapter, q)) for q in battery(adapter.capabilities)]
-    if not any(answer is not None and not _equal(q, answer, truth(q).exact) for q, answer in answers):
-        return []
-    found = [_candidate(fault, answers) for fault in faults]
-    found += [_layout_candidate(name, text, reading, answers) for name, text, reading in readings()]
-    found = [candidate for candidate in found if candidate is not None and candidate.telling]
-    found.sort(key=lambda c: (not c.complete, -c.explained, -c.telling, not c.likely, len(c.text)))
-    return found[:most]
+class Diagnostician:
+    """Knows the faults, and remembers how each answers."""
+
+    def __init__(self, faults: Iterable[KnownFault]):
+        self.faults = tuple(faults)
+        self._answers: dict[tuple[str, str], Answer | None] = {}
+
+    def diagnose(self, adapter: Adapter, most: int = 5) -> list[Candidate]:
+        """The candidates that explain most, best first; none for an implementation without a fault."""
+        evidence = [Evidence(question, _ask(adapter, question)) for question in battery(adapter.capabilities)]
+        if all(item.right for item in evidence):
+            return []
+        found = [c for fault in self.faults if (c := self._candidate(fault, evidence, stop_early=True))]
+        if not all(item.right for item in evidence if item.question.op == "forward"):
+            found += [c for reading in readings() if (c := _layout_candidate(*reading, evidence))]
+        if not any(candidate.complete for candidate in found):  # then what explains most
+            found += [c for fault in self.faults if (c := self._candidate(fault, evidence, stop_early=False))]
+        found = [candidate for candidate in found if candidate.telling]
+        found.sort(key=lambda c: (not c.complete, -c.explained, -c.telling, not c.likely, len(c.text)))
+        return found[:most]
+
+    def _candidate(self, fault: KnownFault, evidence: "list[Evidence]", stop_early: bool) -> Candidate | None:
+        """None if `stop_early` and an answer is not the fault's."""
+        explained = telling = 0
+        for item in sorted(evidence, key=lambda item: item.right):  # what is wrong tells soonest
+            if item.question.op in fault.operations:
+                theirs = self._answer(fault, item.question)
+                same = _equal(item, theirs) if theirs is not None else item.answer is None
+            else:
+                same = item.right
+            if stop_early and not same:
+                return None
+            explained += same
+            telling += same and not item.right
+        case = f" [{fault.case}]" if fault.case else ""
+        return Candidate(fault.name, f"{fault.line}{case}", explained, telling, len(evidence), fault.likely)
+
+    def _answer(self, fault: KnownFault, question: Question) -> Answer | None:
+        key = (fault.name, question.digest)
+        if key not in self._answers:
+            self._answers[key] = _fault_answer(fault.make(), question)
+        return self._answers[key]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A question and what came back: None for an answer that could not be compared."""
+
+    question: Question
+    answer: Answer | None
+
+    @functools.cached_property
+    def bounds(self) -> Answer:
+        return truth(self.question).bounds(str(self.question.dtype))
+
+    @functools.cached_property
+    def right(self) -> bool:
+        return _equal(self, truth(self.question).exact)
 
 
 def _ask(adapter: Adapter, question: Question) -> Answer | None:
@@ -74,35 +124,23 @@ def _ask(adapter: Adapter, question: Question) -> Answer | None:
         return None
 
 
-def _equal(question: Question, answer: Answer, other: Answer) -> bool:
+def _equal(item: Evidence, other: Answer) -> bool:
     """Within rounding, by the bounds of the question's truth."""
-    bounds = truth(question).bounds(str(question.dtype))
-    for name, array in answer.items():
-        with np.errstate(all="ignore"):
-            error = np.where(array == other[name], 0.0, np.abs(array - np.asarray(other[name], np.float64)))
-            both_nan = np.isnan(array) & np.isnan(other[name]) if array.dtype.kind == "f" else False
-            scale = np.maximum(bounds[name], 4 * np.finfo(question.dtype).eps * np.abs(other[name]))
+    if item.answer is None:
+        return False
+    bounds, eps = item.bounds, np.finfo(item.question.dtype).eps
+    for name, array in item.answer.items():
         if array.dtype.kind in "iu":
             if not np.array_equal(array, other[name]):
                 return False
-        elif np.any(np.where(both_nan, 0.0, ratios(error, TIMES * scale)) > 1):
+            continue
+        with np.errstate(all="ignore"):
+            alike = (array == other[name]) | (np.isnan(array) & np.isnan(other[name]))
+            error = np.where(alike, 0.0, np.abs(array - np.asarray(other[name], np.float64)))
+            bound = TIMES * np.maximum(bounds[name], 4 * eps * np.abs(other[name]))
+        if np.any(ratios(error, bound) > 1):
             return False
     return True
-
-
-Answers = list[tuple[Question, Answer | None]]
-
-
-def _candidate(fault: KnownFault, answers: Answers) -> Candidate | None:
-    wrong = fault.make()
-    explained = telling = 0
-    for question, answer in answers:
-        theirs = _fault_answer(wrong, question)
-        same = theirs is None if answer is None else theirs is not None and _equal(question, answer, theirs)
-        explained += same
-        telling += same and answer is not None and not _equal(question, answer, truth(question).exact)
-    case = f" [{fault.case}]" if fault.case else ""
-    return Candidate(fault.name, f"{fault.line}{case}", explained, telling, len(answers), fault.likely)
 
 
 def _fault_answer(wrong: Adapter, question: Question) -> Answer | None:
@@ -169,16 +207,22 @@ def readings() -> list[tuple[str, str, Reading]]:
     return found
 
 
-def _layout_candidate(name: str, text: str, reading: Reading, answers: Answers) -> Candidate | None:
-    """Forward only: gradients come back in the layout that was misread."""
+@functools.lru_cache(maxsize=4096)
+def _read(reading: Reading, question: Question) -> Answer:
+    return Referee().answer(reading.apply(question))
+
+
+def _layout_candidate(name: str, text: str, reading: Reading, evidence: list[Evidence]) -> Candidate | None:
+    """Forward only: gradients come back in the layout that was misread. None if the first answer is not explained: it
+    is of a plain layer, which every reading fits."""
     explained = telling = asked = 0
-    for question, answer in answers:
-        if question.op != "forward" or not reading.fits(question):
+    for item in evidence:
+        if item.question.op != "forward" or not reading.fits(item.question):
             continue
         asked += 1
-        if answer is not None and _equal(question, answer, Referee().answer(reading.apply(question))):
+        if _equal(item, _read(reading, item.question)):
             explained += 1
-            telling += not _equal(question, answer, truth(question).exact)
+            telling += not item.right
         elif asked == 1:
-            return None  # the first question is plain: what misses it is no reading of the weights
+            return None
     return Candidate(name, text, explained, telling, asked)

@@ -1,6 +1,6 @@
 """From an answer and the truth to a judgement: how far off, how far that may be, and where."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,9 +26,11 @@ class Judgement:
     ratio: float
     ulps: float  # the error in units in the last place of the array's largest entry
     coarse_ratio: tuple[tuple[str, float], ...] = ()  # the same for coarser formats, where this one is exceeded
+    unit: float = 0.0  # the unit roundoff that would leave errors of this size, where the bound is exceeded
 
-    def explained_by(self, name: str) -> bool:
-        return dict(self.coarse_ratio).get(name, self.ratio) <= 1
+    def explained_by(self, name: str, share: float = 1.0) -> bool:
+        """Whether the error is within the bound of that format, or within a share of it."""
+        return dict(self.coarse_ratio).get(name, self.ratio) <= share
 
 
 def expected_of(question: Question, claims: Capabilities) -> Answer:
@@ -64,7 +66,8 @@ def judge(name: str, got: np.ndarray, expected: np.ndarray, exact: Truth, times:
         ratio = _worst(name, got, expected, times * exact.bounds(unit_name)[name]).ratio
         on_grid = np.array_equal(got, got.astype(np.float16).astype(got.dtype)) if unit_name == "fp16" else True
         found.append((unit_name, ratio if on_grid else np.inf))
-    return Judgement(**{**first.__dict__, "coarse_ratio": tuple(found)})
+    error = np.abs(got.astype(np.float64) - expected)
+    return replace(first, coarse_ratio=tuple(found), unit=exact.effective_unit(name, error))
 
 
 def _worst(name: str, got: np.ndarray, expected: np.ndarray, bound: np.ndarray) -> Judgement:

@@ -3,6 +3,8 @@
 The bound is twice that of one answer (rounding.py): both are rounded.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -56,8 +58,7 @@ def keeps_c(witness: Witness, question: Question) -> Judgements:
     c0 = question.arrays["c0"]
     c_n = _ask(witness, question)["c_n"]
     found = judge("c_n", c_n, c0.astype(np.float64), truth(question))
-    exact = Judgement(**{**found.__dict__, "bound": 0.0, "ratio": 0.0 if found.error == 0 else np.inf})
-    return [exact]
+    return [replace(found, bound=0.0, ratio=0.0 if found.error == 0 else np.inf, coarse_ratio=())]
 
 
 def only_the_sum_of_biases_matters(witness: Witness, question: Question) -> Judgements:
@@ -101,7 +102,7 @@ def repeats_itself(witness: Witness, question: Question) -> Judgements:
     for name, array in first.items():
         same = array.tobytes() == second[name].tobytes()
         judged = judge(name, second[name], array.astype(np.float64), truth(question))
-        found.append(Judgement(**{**judged.__dict__, "bound": 0.0, "ratio": 0.0 if same else np.inf}))
+        found.append(replace(judged, bound=0.0, ratio=0.0 if same else np.inf, coarse_ratio=()))
     return found
 
 

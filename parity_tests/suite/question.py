@@ -42,9 +42,9 @@ ON_MODELS = ("model", "train", "generate")
 OPERATIONS = (*ON_LAYERS, *ON_NUMBERS, *ON_MODELS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
-    """`arrays` in the order in which they travel; `settings` are JSON values."""
+    """`arrays` in the order in which they travel; `settings` are JSON values. Equal and hashed by its digest."""
 
     op: str
     arrays: Mapping[str, np.ndarray]
@@ -70,6 +70,12 @@ class Question:
 
     def with_arrays(self, **arrays: np.ndarray) -> "Question":
         return replace(self, arrays={**self.arrays, **arrays})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Question) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @property
     def digest(self) -> str:

@@ -25,6 +25,7 @@ UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "TF32": 2.0**-11, "fp16": 2.0
 RUNS = 6
 SAFETY = 4.0  # of six runs the largest deviation is seldom the largest that can be
 SUSPICION = 4.0
+TYPICAL = 2.0**1.5  # of six runs with errors of up to a unit, the largest; rounding leaves half a unit on average
 POOL = 1 << 14
 
 
@@ -52,23 +53,36 @@ class Truth:
 
     question: Question
     exact: Answer
-    _bounds: dict[str, Answer] = field(default_factory=dict)
+    _scatter: dict[str, Answer] = field(default_factory=dict)
 
     def bounds(self, unit_name: str) -> Answer:
-        """Of every real array of the answer."""
-        if unit_name not in self._bounds:
-            self._bounds[unit_name] = self._scatter(unit_name)
-        return self._bounds[unit_name]
+        """(1), of every array of the answer."""
+        tiny = 4 * float(np.finfo(self.question.dtype).tiny)
+        return {
+            name: self._bound(deviation, self.exact[name], UNITS[unit_name]) + tiny
+            for name, deviation in self.scatter(unit_name).items()
+        }
 
-    def _scatter(self, unit_name: str) -> Answer:
-        unit, scatter = UNITS[unit_name], {name: np.zeros(a.shape) for name, a in self.exact.items()}
+    def effective_unit(self, name: str, error: np.ndarray) -> float:
+        """The unit roundoff that would leave errors of this size, to a factor of about 2."""
+        own = str(self.question.dtype)
+        spread = np.sqrt(np.mean(np.square(self.scatter(own)[name])))
+        return float(UNITS[own] * TYPICAL * np.sqrt(np.mean(np.square(error))) / spread) if spread else np.inf
+
+    def scatter(self, unit_name: str) -> Answer:
+        """max_r |d_r|."""
+        if unit_name not in self._scatter:
+            self._scatter[unit_name] = self._run(UNITS[unit_name])
+        return self._scatter[unit_name]
+
+    def _run(self, unit: float) -> Answer:
+        scatter = {name: np.zeros(a.shape) for name, a in self.exact.items()}
         for seed in range(RUNS):
             with np.errstate(all="ignore"):
                 run = Referee(Wobble(unit, seed)).answer(self.question)
                 for name, deviation in scatter.items():
                     np.fmax(deviation, np.abs(run[name] - self.exact[name]), out=deviation)
-        tiny = 4 * float(np.finfo(self.question.dtype).tiny)
-        return {name: self._bound(deviation, self.exact[name], unit) + tiny for name, deviation in scatter.items()}
+        return scatter
 
     @staticmethod
     def _bound(deviation: np.ndarray, exact: np.ndarray, unit: float) -> np.ndarray:
@@ -76,26 +90,9 @@ class Truth:
         return SAFETY * (deviation + rms) + 2 * unit * np.abs(exact)
 
 
-@functools.lru_cache(maxsize=64)
-def _truth(digest: str, box: "_Box") -> Truth:
-    return Truth(box.question, Referee().answer(box.question))
-
-
-class _Box:
-    """Lets lru_cache look at the digest alone."""
-
-    def __init__(self, question: Question):
-        self.question = question
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Box)
-
-    def __hash__(self) -> int:
-        return 0
-
-
+@functools.lru_cache(maxsize=512)  # more than the battery has
 def truth(question: Question) -> Truth:
-    return _truth(question.digest, _Box(question))
+    return Truth(question, Referee().answer(question))
 
 
 def ratios(error: np.ndarray, bound: np.ndarray) -> np.ndarray:

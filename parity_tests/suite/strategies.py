@@ -72,7 +72,8 @@ def layers(
 ) -> Question:
     """A forward question, or with `upstream` (some of dy, dh_n, dc_n; the others are zero) a backward question."""
     (B, I), steps, units = sizes(draw, 2), draw(T), draw(H)
-    P = draw(st.integers(1, units)) if projections else 0
+    units = max(2, units) if projections else units
+    P = draw(st.integers(1, units - 1)) if projections else 0
     kind = draw(KINDS)
     arrays: dict[str, np.ndarray] = {}
     for k in range(layer_count):

@@ -1,0 +1,1 @@
+"""Ready adapters, one file for each library, which only that file imports."""

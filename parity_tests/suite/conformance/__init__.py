@@ -1,0 +1,1 @@
+"""The tests that `pytest --pyargs parity_tests --lstm-impl TARGET` runs."""
