@@ -35,12 +35,16 @@ def commands() -> list[str]:
 
 def test_the_readme_shows_commands_of_every_verb():
     verbs = {command.split()[1] for command in commands() if command.startswith("lstm ")}
-    assert {"data", "train", "sample", "score", "doctor"} <= verbs
+    assert {"data", "train", "sample", "score", "verify", "doctor"} <= verbs
     assert any(command == "make demo" for command in commands())
 
 
 def test_every_lstm_command_of_the_readme_runs_in_its_order(tmp_path):
     (tmp_path / "text.txt").write_text(load_corpus("pydoc").text[:3000] + "And Levin said", encoding="utf-8")
+    shown = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(
+        re.search(r"```python\n# mine.py\n(.*?)```", shown, flags=re.DOTALL)[1], encoding="utf-8"
+    )
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LSTM_")}
     environment = clean | SMALL | {"LSTM_HOME": str(tmp_path / "home"), "LSTM_OFFLINE": "1"}
     for command in commands():
@@ -55,6 +59,11 @@ def test_every_lstm_command_of_the_readme_runs_in_its_order(tmp_path):
             text=True,
             check=False,
         )
+        if arguments[0] == "verify":  # of the wrong LSTM that the README shows
+            assert result.returncode == 5, result.stderr
+            assert "the gates are read i,o,f,g" in result.stdout
+            assert (tmp_path / "report.html").exists()
+            continue
         if arguments[:2] == ["data", "get"]:  # the one command that needs a network
             assert result.returncode == 3, command
             assert "LSTM_OFFLINE" in result.stderr

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lstm_ref.cli.console import TrainingBar, note
+from lstm_ref.cli.console import note
+from lstm_ref.cli.progress import TrainingBar
 from lstm_ref.cli.signals import StopFlag
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.config import PRESETS, read_config_file, resolve

@@ -27,6 +27,10 @@ VERBS = {
     "data list": "lstm_ref.cli.data:list_texts",
     "data get": "lstm_ref.cli.data:get",
     "data info": "lstm_ref.cli.data:info",
+    "layout list": "lstm_ref.cli.layout:list_layouts",
+    "layout convert": "lstm_ref.cli.layout:convert",
+    "layout identify": "lstm_ref.cli.layout:identify_layout",
+    "verify": "parity_tests.suite.command:verify",
 }
 HEAVY = {"torch", "numba", "llvmlite", "matplotlib", "requests", "pooch"}
 
@@ -70,7 +74,7 @@ def test_the_help_of_a_verb_and_what_it_computes_with_numpy_leave_torch_and_the_
     from lstm_ref.cli import main
     from lstm_ref.core import config
 
-    for verb in ("demo", "train", "sample", "score", "doctor", "data"):
+    for verb in ("demo", "train", "sample", "score", "doctor", "data", "layout", "verify"):
         assert main.run([verb, "--help"]) == 0
     Path("text.txt").write_text("The quick brown fox jumps over the lazy dog, and value for value. " * 40)
     config.PRESETS["tiny"] = config.PRESETS["tiny"].with_overrides(
@@ -178,7 +182,7 @@ def test_the_help_of_train_says_what_the_hyperparameters_do(help_of):
         assert piece in out, piece
 
 
-@pytest.mark.parametrize("verb", ["", "data", *VERBS])
+@pytest.mark.parametrize("verb", ["", "data", "layout", *VERBS])
 def test_help_fits_80_columns_and_breaks_a_line_only_where_the_next_word_does_not_fit(help_of, verb):
     lines = help_of(verb).splitlines()
     assert max(map(len, lines)) <= 80

@@ -51,7 +51,9 @@ def layer_question(
     return Question(op, arrays, {"batch_first": True} if first else {})
 
 
-def model_question(op: str, embedding: bool = False, tied: bool = False, drops: tuple[str, ...] = ()) -> Question:
+def model_question(
+    op: str, embedding: bool = False, tied: bool = False, drops: tuple[str, ...] = (), temperature: float = 1.0
+) -> Question:
     T, B, V, E, sizes, K = 4, 3, 6, 2, (5, 4), 3
     sizes = (5, E) if tied else sizes
     arrays = {"embedding.weight": values("E", V, E)} if embedding or tied else {}
@@ -63,8 +65,8 @@ def model_question(op: str, embedding: bool = False, tied: bool = False, drops: 
     arrays["decoder.bias"] = values("decoder.bias", V)
     settings: dict[str, Any] = {"tied": True} if tied else {}
     if op == "generate":
-        arrays |= {"prime": np.array([1, 4, 2]), "u": (values("u", 12) + 1) / 2}
-        return Question(op, arrays, {**settings, "temperature": 0.7, "top_k": 4, "top_p": None})
+        arrays |= {"prime": np.array([1, 4, 2]), "u": (values("u", 24) + 1) / 2}
+        return Question(op, arrays, {**settings, "temperature": temperature, "top_k": 4, "top_p": None})
     lead = (K,) if op == "train" else ()
     for name in ("inputs", "targets"):
         arrays[name] = ((values(name, *lead, T, B) + 1) / 2 * V).astype(np.int64)
@@ -96,6 +98,8 @@ def _questions(claims: Capabilities) -> Iterator[Question]:
             yield layer_question(claims, op, T=3, B=2, I=3, H=2, layers=3)
         if claims.directions == 2:
             yield layer_question(claims, op, T=3, B=2, I=3, H=2, directions=2)
+        if claims.directions == 2 and claims.layers >= 3:
+            yield layer_question(claims, op, T=3, B=2, I=3, H=2, layers=3, directions=2)
         if claims.lengths:
             yield layer_question(claims, op, T=4, B=3, I=2, H=3, directions=claims.directions, lengths=True)
         if claims.batch_first:
@@ -104,16 +108,22 @@ def _questions(claims: Capabilities) -> Iterator[Question]:
             yield layer_question(claims, op, T=3, B=2, I=3, H=4, projection=2)
         if claims.peepholes:
             yield layer_question(claims, op, T=3, B=2, I=3, H=4, peepholes=True)
+    saturated = layer_question(claims, "forward", T=3, B=2, I=3, H=4)
+    yield saturated.with_arrays(x=3000 * saturated.arrays["x"])
     yield from _numbers()
     places = {"outputs": ("l0", "l1"), "input": ("input",), "embedding": ("embedding",), "weight_hh": ("weight_hh_l0",)}
     drops = tuple(where for claimed in claims.drops for where in places[claimed])
     yield model_question("model")
-    yield model_question("model", embedding=True, drops=drops)
+    dropped = model_question("model", embedding=True, drops=drops)
+    yield dropped
+    evaluated = {name: array for name, array in dropped.arrays.items() if not name.startswith("mask.")}
+    yield Question("model", evaluated, dropped.settings)  # rates, but no masks: nothing is dropped
     if claims.tied:
         yield model_question("model", tied=True)
     yield model_question("train")
     yield model_question("train", drops=tuple(where for where in drops if where not in ("input", "embedding")))
-    yield model_question("generate")
+    for temperature in (1.0, 0.3, 0.1):
+        yield model_question("generate", temperature=temperature)
 
 
 def _numbers() -> Iterator[Question]:
@@ -126,7 +136,7 @@ def _numbers() -> Iterator[Question]:
         settings = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} if op == "adam" else {}
         arrays = {"p": values("p", 5), "g": scale * values("g", 4, 5), "lr": np.array([0.1, 0.05, 0.2, 0.01])}
         yield Question(op, arrays, settings)
-    for length, B, T in ((26, 2, 4), (37, 3, 4), (25, 2, 4)):
+    for length, B, T in ((26, 2, 4), (37, 3, 4), (25, 2, 4), (31, 2, 4)):
         yield Question("batches", {"ids": np.arange(length)}, {"batch_size": B, "seq_length": T})
     yield Question("evaluate", {"nll": 3 + values("nll", 9), "tokens": np.array([4, 4, 1])})
     for n, (temperature, top_k, top_p) in enumerate(
@@ -137,6 +147,8 @@ def _numbers() -> Iterator[Question]:
             (1.0, 2, None),
             (1.3, None, 0.6),
             (0.7, 4, 0.5),
+            (0.25, None, 0.9),
+            (4.0, None, 0.5),
             (1.0, 1, None),
         ]
     ):
@@ -144,6 +156,6 @@ def _numbers() -> Iterator[Question]:
             arrays = {"logits": values(f"sample{n}", 6, scale=2), "u": np.asarray(u)}
             yield Question("sample", arrays, {"temperature": temperature, "top_k": top_k, "top_p": top_p})
     for u in (0.0, 0.25, 0.5, 0.75, 1 - 2.0**-24):
-        for top_k in (None, 2):
-            settings = {"temperature": 1.0, "top_k": top_k, "top_p": None}
+        for top_k, top_p in ((None, None), (2, None), (None, 0.5)):
+            settings = {"temperature": 1.0, "top_k": top_k, "top_p": top_p}
             yield Question("sample", {"logits": np.zeros(4), "u": np.asarray(u)}, settings)

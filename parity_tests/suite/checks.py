@@ -215,6 +215,15 @@ STACKS = [
         layer_count=2,
         directions=2,
     ),
+    Check(
+        "bidirectional-depth-3",
+        "L3",
+        "Gradients of a middle layer of two directions.",
+        "backward",
+        _layers(T=st.integers(1, 2), H=st.integers(1, 2), upstream=ALL, layer_count=3, directions=2),
+        needs=("directions=2", "layers=3"),
+        share=0.4,
+    ),
     *_stack("lengths", "Rows end at their length: y is 0 beyond, h_n is the last inside.", ("lengths",), lengths=True),
     *_stack(
         "bidirectional-lengths",
@@ -327,6 +336,14 @@ MODELS = [
         "model",
         _plain(ask.models, drops=("l0", "l1")),
         needs=("drops:outputs",),
+        share=0.4,
+    ),
+    Check(
+        "model-evaluation",
+        "L5",
+        "Without masks nothing is dropped, whatever the rates.",
+        "model",
+        _plain(ask.evaluated_models),
         share=0.4,
     ),
     Check(

@@ -65,6 +65,7 @@ def verify(
         raise UsageError(
             f"{len(ways)} ways in: expected one of TARGET, --pipe, --write-cases, --answers, --score-suite"
         )
+    _formats(report)
     if score_suite is not None:
         _score(score_suite)
     elif write_cases is not None:
@@ -73,6 +74,15 @@ def verify(
         with_claims = _claims(claim) if claim or answers is not None else None
         adapter = _adapter(target, pipe, answers, with_claims, timeout)
         _report(_run(adapter, checks, examples, expected_failures, as_json), report, as_json)
+
+
+def _formats(paths: tuple[Path, ...]) -> None:
+    """Said before the work, not after it."""
+    if paths:
+        from parity_tests.suite.reports import format_of
+
+        for path in paths:
+            format_of(path)
 
 
 def _claims(pairs: tuple[str, ...]) -> "Capabilities":
@@ -167,9 +177,11 @@ def _report(found: "Report", paths: tuple[Path, ...], as_json: bool) -> None:
     for path in paths:
         write_report(found, path)
     if as_json:
-        print(found.to_json())
+        print(found.to_json(), end="")
     else:
         print_report(found)
+    if found.level == "none" and found.ok:
+        raise ConformanceError(f"{found.adapter}: nothing was tested; see what it claims, and --checks")
     if not found.ok:
         raise ConformanceError(f"{found.adapter} is not conformant: {', '.join(r.name for r in found.wrong)}")
 

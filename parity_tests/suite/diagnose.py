@@ -96,7 +96,7 @@ class Diagnostician:
     def _answer(self, fault: KnownFault, question: Question) -> Answer | None:
         key = (fault.name, question.digest)
         if key not in self._answers:
-            self._answers[key] = _fault_answer(fault.make(), question)
+            self._answers[key] = _ask(fault.make(), question)
         return self._answers[key]
 
 
@@ -141,14 +141,6 @@ def _equal(item: Evidence, other: Answer) -> bool:
         if np.any(ratios(error, bound) > 1):
             return False
     return True
-
-
-def _fault_answer(wrong: Adapter, question: Question) -> Answer | None:
-    try:
-        with np.errstate(all="ignore"):
-            return wrong.answer(question.astype(question.dtype))
-    except (ArithmeticError, ValueError, IndexError, KeyError):  # a fault may well raise on what does not suit it
-        return None
 
 
 # ---- layouts: the same cell, fed otherwise ------------------------------------------------------------------------

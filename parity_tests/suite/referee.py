@@ -108,7 +108,10 @@ class Referee:
         """1 / (1 + exp(-a)), by the form of it that keeps small values exact."""
         e = np.exp(np.where(a.real > 0, -a, a))
         s = np.where(a.real > 0, 1, e) / (1 + e)
-        return self.wobble(s, 4) + self._cancelled(a, s.real)
+        by_tanh = (
+            self.wobble(np.ones(a.shape)) - 1
+        ) / 2  # 0.5 (1 + tanh(a/2)) is off by that much also where s is small
+        return self.wobble(s, 4) + by_tanh + self._cancelled(a, s.real)
 
     def tanh(self, a):
         t = np.tanh(a)
@@ -149,10 +152,13 @@ class Referee:
 
     def cross_entropy(self, logits, targets):
         """Mean over all targets, nats. logits [...,N,V]; targets [N]."""
-        picked = np.take_along_axis(
-            self.log_softmax(logits), np.broadcast_to(targets[:, None], (*logits.shape[:-1], 1)), axis=-1
-        )
-        return -np.mean(self.wobble(picked[..., 0]), axis=-1)
+        logp = self.log_softmax(logits)
+        at = np.broadcast_to(targets[:, None], (*logits.shape[:-1], 1))
+        picked = self.wobble(np.take_along_axis(logp, at, axis=-1)[..., 0])
+        if np.iscomplexobj(logits):  # p - 1 of the target cancels, as 1 - s does in a sigmoid's slope
+            p = np.exp(logp.real)
+            picked = picked + 1j * np.sum(logits.imag * (self.wobble(p, 4) - p), axis=-1)
+        return -np.mean(picked, axis=-1)
 
     def _loss(self, arrays, settings) -> Answer:
         logits, targets = self.wobble(arrays["logits"]), arrays["targets"]

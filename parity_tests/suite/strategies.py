@@ -208,6 +208,13 @@ def models(
 
 
 @st.composite
+def evaluated_models(draw: Draw, dtype: str = "float64") -> Question:
+    """Rates, and no masks."""
+    question = draw(models(layer_count=2, dtype=dtype))
+    return Question(question.op, question.arrays, {**question.settings, "rates": {"l0": 0.5, "l1": 0.25}})
+
+
+@st.composite
 def policies(draw: Draw, V: int) -> dict[str, Any]:
     policy: dict[str, Any] = {"temperature": draw(st.sampled_from([1.0, 0.25, 0.7, 4.0]))}
     policy["top_k"] = draw(st.none() | st.integers(1, V))

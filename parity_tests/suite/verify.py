@@ -197,7 +197,7 @@ def _failure(check: Check, adapter: Adapter, tally: _Tally, shrink: bool) -> Che
     smallest, (_, worst, fault) = tally.failing, _fault_of(check, adapter, tally.failing)
     if shrink:
         smallest, worst, fault = fewest_nonzero(smallest, lambda question: _fault_of(check, adapter, question))
-    shown = script(smallest, worst) if shrink else ""
+    shown = script(smallest, worst, adapter.name) if shrink else ""
     if worst is None:
         return CheckResult(*base, fault or tally.fault, script=shown)
     reason = f"{worst.array}: got {worst.got:.9g}, expected {worst.expected:.9g}"
@@ -249,7 +249,7 @@ def verify(
 
 
 def _expected(result: CheckResult, reason: str) -> CheckResult:
-    if result.verdict is Verdict.FAIL:
+    if result.verdict in (Verdict.FAIL, Verdict.SUSPECT):
         return CheckResult(**{**result.__dict__, "verdict": Verdict.XFAIL, "reason": reason})
     unexpected = f"was expected to fail ({reason}), and does not: take it off the list"
     return CheckResult(**{**result.__dict__, "verdict": Verdict.FAIL, "reason": unexpected})

@@ -178,6 +178,15 @@ class WeightHHTransposed(Subject):
         return np.concatenate([b.T for b in blocks]) if blocks[0].shape[0] == blocks[0].shape[1] else weight_hh
 
 
+@GATES.mutant("recurrent-matrix-ignored", "a = x W_ih^T + b", EVERYWHERE)
+class RecurrentMatrixIgnored(Subject):
+    """The product with W_hh is lost in a rewrite. Every step then starts from the bias, and the gradient of W_hh is
+    still there and looks sound, because it is da^T h either way."""
+
+    def recurrent_matrix(self, weight_hh):
+        return np.zeros_like(weight_hh)
+
+
 @GATES.mutant("weight-ih-transposed-where-it-fits", "a = x W_ih + ... where I = H", EVERYWHERE)
 class WeightIHTransposed(Subject):
     """The matrix is turned when its shape is not the expected one, and where I = H it always is. Every layer above the

@@ -57,13 +57,7 @@ def participants() -> list[Implementation]:
     from parity_tests.suite.mutants.bank import BANK  # here: the bank is not needed to read a published suite
     from parity_tests.suite.subject import Subject
 
-    class RecurrentMatrixIgnored(Subject):
-        """a = x W_ih^T + b: every step starts from the same h, whatever came before."""
-
-        def recurrent_matrix(self, weight_hh: np.ndarray) -> np.ndarray:
-            return np.zeros_like(weight_hh)
-
-    makers: dict[str, tuple[str, Callable[[], Subject]]] = {"recurrent-matrix-ignored": (OTHER, RecurrentMatrixIgnored)}
+    makers: dict[str, tuple[str, Callable[[], Subject]]] = {}
     for mutant in BANK:
         if "forward" in mutant.operations:
             group = ORDER if mutant.family == "gate-order" else OTHER if mutant.name in SEVENTEEN else REST
