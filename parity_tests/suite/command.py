@@ -12,6 +12,7 @@ from lstm_ref.core.errors import ConformanceError, UsageError
 
 if TYPE_CHECKING:
     from parity_tests.suite.adapter import Adapter, Capabilities
+    from parity_tests.suite.checks import Check
     from parity_tests.suite.report import Report
 
 
@@ -133,13 +134,13 @@ def _run(
     from rich.progress import Progress
 
     from parity_tests.suite.diagnose import Diagnostician
+    from parity_tests.suite.files import FilesAdapter
     from parity_tests.suite.mutants.bank import BANK
-    from parity_tests.suite.verify import select
+    from parity_tests.suite.record import written_questions
     from parity_tests.suite.verify import verify as run
 
-    chosen = select(names)
-    if not chosen:
-        raise UsageError(f"--checks {' '.join(names)}: no check or level of that name")
+    chosen = _select(names)
+    written = written_questions(adapter) if isinstance(adapter, FilesAdapter) else None
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("checking", total=len(chosen))
@@ -148,6 +149,7 @@ def _run(
             checks=chosen,
             examples=examples,
             expected_failures=read_expected_failures(expected_failures),
+            written=written,
             on_result=lambda result: bar.advance(task),
         )
         if not found.ok:
@@ -187,11 +189,18 @@ def _report(found: "Report", paths: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _write(folder: Path, claims: "Capabilities", names: tuple[str, ...], examples: int) -> None:
-    from parity_tests.suite.files import write_cases
-    from parity_tests.suite.record import questions_for
+    from parity_tests.suite.record import write_questions
 
-    count = write_cases(folder, questions_for(claims, names, examples))
+    count = write_questions(folder, claims, _select(names), examples)
     print(f"{count} questions in {folder}; put each answer beside its question: 0001.answer")
+
+
+def _select(names: tuple[str, ...]) -> "list[Check]":
+    from parity_tests.suite.verify import select
+
+    if not (chosen := select(names)):
+        raise UsageError(f"--checks {' '.join(names)}: no check or level of that name")
+    return chosen
 
 
 def _score(name: str) -> None:

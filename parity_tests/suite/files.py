@@ -63,6 +63,12 @@ class FilesAdapter:
             raise UsageError(f"{index} is no index of cases: expected digests and numbers")
         self.numbers: dict[str, int] = numbers
 
+    def path_of(self, digest: str) -> Path:
+        """The file of a question. Raises NotWritten."""
+        if digest not in self.numbers:
+            raise NotWritten(f"no question with the digest {digest[:12]}... is in {self.folder}")
+        return self.folder / f"{_stem(self.numbers[digest])}.question"
+
     def answer(self, question: Question) -> Answer:
         """Raises NotWritten, MissingAnswer, or AdapterError: the answer is an error, or none at all."""
         number = self.numbers.get(question.digest)

@@ -1,7 +1,8 @@
 """Runs the checks on an implementation: `verify(adapter)` gives a report.
 
-Hypothesis draws the questions, the same in every run. The first that no rounding explains is shrunk by Hypothesis, then
-zeroed number by number (shrink.py), and comes with a script that shows the fault without the suite.
+Hypothesis draws the questions, without chance: the same code asks the same. The first that no rounding explains is
+shrunk by Hypothesis, then zeroed number by number (shrink.py), and comes with a script that shows the fault without the
+suite.
 """
 
 import datetime
@@ -33,6 +34,7 @@ MARKED = 0.5
 # A question that is known to show a fault may become so small that bf16's bound would cover it; a quarter of that bound
 # is what bf16 itself leaves.
 SHRUNK = 0.25
+DIALOGUE = "one answer decides what is asked next: not possible with files"
 
 
 def _size(question: Question) -> int:
@@ -95,12 +97,22 @@ def wrong(judgements: list[Judgement], share: float = 1.0) -> bool:
     return not any(all(j.explained_by(name, share) for j in judgements) for name in FORMATS)
 
 
-def run_check(check: Check, adapter: Adapter, examples: int = EXAMPLES, shrink: bool = True) -> CheckResult:
-    """One check, in every dtype that the adapter claims. shrink=False: the verdict only, sooner."""
+def run_check(
+    check: Check,
+    adapter: Adapter,
+    examples: int = EXAMPLES,
+    shrink: bool = True,
+    questions: Iterable[Question] | None = None,
+) -> CheckResult:
+    """One check, in every dtype that the adapter claims. shrink=False: the verdict only, sooner. questions: these, and
+    none that are drawn."""
     begin = time.perf_counter()
     if reason := check.not_applicable(adapter.capabilities):
         return CheckResult(check.name, check.level, check.obligation, Verdict.SKIPPED, reason)
-    tallies = [_tally(check, adapter, dtype, examples, shrink) for dtype in adapter.capabilities.dtypes]
+    if questions is None:
+        tallies = [_tally(check, adapter, dtype, examples, shrink) for dtype in adapter.capabilities.dtypes]
+    else:
+        tallies, shrink = [_tally_of(check, adapter, questions)], False
     result = max((_result(check, adapter, tally, shrink) for tally in tallies), key=_severity)
     total = sum(tally.examples for tally in tallies)
     return CheckResult(**{**result.__dict__, "examples": total, "seconds": time.perf_counter() - begin})
@@ -153,9 +165,30 @@ def _tally(check: Check, adapter: Adapter, dtype: str, examples: int, shrink: bo
     except Flaky:
         tally.fault = "answers to one question differ from time to time"
     except Unasked:
-        tally.unasked = "one answer decides what is asked next: not possible with files"
+        tally.unasked = DIALOGUE
     except Unsatisfiable:
         tally.unasked = "no question could be made for these capabilities"
+    return tally
+
+
+def _tally_of(check: Check, adapter: Adapter, questions: Iterable[Question]) -> _Tally:
+    """Of given questions, up to the first that is wrong."""
+    witness, tally = Witness(adapter), _Tally()
+    for question in questions:
+        try:
+            judgements = check.judge(witness, question)
+        except BadAnswer as error:
+            tally.fail(question, str(error))
+            break
+        except Unasked:
+            tally.unasked = DIALOGUE
+            break
+        if wrong(judgements):
+            tally.fail(question)
+            break
+        tally.add(judgements)
+    if not tally.examples and tally.failing is None:
+        tally.unasked = tally.unasked or "no question was written for it"
     return tally
 
 
@@ -227,12 +260,15 @@ def verify(
     checks: Iterable[Check] = CHECKS,
     examples: int = EXAMPLES,
     expected_failures: Mapping[str, str] | None = None,
+    written: Mapping[str, Iterable[Question]] | None = None,
     on_result: Callable[[CheckResult], None] = lambda result: None,
 ) -> Report:
-    """Runs `checks`. expected_failures: check name -> reason; strict: one that passes is a failure."""
+    """Runs `checks`. expected_failures: check name -> reason; strict: one that passes is a failure. written: check name
+    -> its questions, instead of drawing them."""
     begin, expected, results = time.perf_counter(), expected_failures or {}, []
     for check in checks:
-        result = run_check(check, adapter, examples)
+        questions = None if written is None else written.get(check.name, ())
+        result = run_check(check, adapter, examples, questions=questions)
         if check.name in expected and result.verdict is not Verdict.SKIPPED:
             result = _expected(result, expected[check.name])
         results.append(result)
