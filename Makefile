@@ -11,7 +11,7 @@ demo: .venv/core.stamp
 	$(BIN)/lstm demo
 
 test: .venv/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

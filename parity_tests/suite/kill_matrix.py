@@ -2,7 +2,8 @@
 
     python -m parity_tests.suite.kill_matrix      # writes kill_matrix.md beside this file
 
-A mutant is killed by a check that says FAIL. ROUNDING and SUSPECT do not count. Mutants are asked what they are wrong
+A mutant is killed by a check that says FAIL. ROUNDING and SUSPECT do not count, but for the one whose only fault is a
+coarser format: it is caught where that format is named. Mutants are asked what they are wrong
 in; on everything else they are the right LSTM bit by bit, which a test holds.
 """
 
@@ -16,7 +17,7 @@ from rich.progress import track
 from parity_tests.suite.checks import CHECKS, Check
 from parity_tests.suite.mutants.bank import BY_NAME
 from parity_tests.suite.mutants.mutant import Mutant
-from parity_tests.suite.report import Verdict
+from parity_tests.suite.report import CheckResult, Verdict
 from parity_tests.suite.verify import EXAMPLES, run_check
 
 FILE = Path(__file__).with_name("kill_matrix.md")
@@ -30,7 +31,13 @@ def killers(mutant: Mutant, examples: int = EXAMPLES) -> list[str]:
     """The names of all checks that kill it."""
     wrong = mutant.make()
     results = (run_check(check, wrong, examples, shrink=False) for check in checks_of(mutant))
-    return [result.name for result in results if result.verdict is Verdict.FAIL]
+    return [result.name for result in results if is_killed(mutant, result)]
+
+
+def is_killed(mutant: Mutant, result: CheckResult) -> bool:
+    return result.verdict is Verdict.FAIL or (
+        mutant.rounds_as != "" and result.reason == f"rounds as {mutant.rounds_as}"
+    )
 
 
 def markdown(matrix: dict[str, list[str]]) -> str:

@@ -147,8 +147,9 @@ class Referee:
     # ---- loss, clip, optimizers, batches --------------------------------------------------------------------------
 
     def log_softmax(self, z):
-        shifted = z - np.max(z.real, axis=-1, keepdims=True)
-        return shifted - np.log(np.sum(self.wobble(np.exp(shifted), 4), axis=-1, keepdims=True))
+        shifted = self.wobble(z - np.max(z.real, axis=-1, keepdims=True))
+        total = np.sum(self.wobble(np.exp(shifted), 4), axis=-1, keepdims=True)
+        return self.wobble(shifted - self.wobble(np.log(total), 4))
 
     def cross_entropy(self, logits, targets):
         """Mean over all targets, nats. logits [...,N,V]; targets [N]."""
@@ -158,7 +159,7 @@ class Referee:
         if np.iscomplexobj(logits):  # p - 1 of the target cancels, as 1 - s does in a sigmoid's slope
             p = np.exp(logp.real)
             picked = picked + 1j * np.sum(logits.imag * (self.wobble(p, 4) - p), axis=-1)
-        return -np.mean(picked, axis=-1)
+        return self.wobble(-np.mean(picked, axis=-1))
 
     def _loss(self, arrays, settings) -> Answer:
         logits, targets = self.wobble(arrays["logits"]), arrays["targets"]

@@ -2,12 +2,11 @@
 
     python -m parity_tests.suite.tried      # writes tried.md and tried.json beside this file
 
-tried.json keeps error / bound of the worst example of every check. A change that makes one three times worse is looked
-at, even where it stays inside its bound (parity_tests/suite_tests/test_tried.py).
+tried.json keeps error / bound of every question of the battery, which stay the same. A change that makes one three
+times worse is looked at, even where it stays inside its bound (parity_tests/suite_tests/test_tried.py).
 """
 
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,9 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from parity_tests.suite.adapter import Adapter, as_adapter, load_object
+from parity_tests.suite.battery import battery
+from parity_tests.suite.judging import compare
 from parity_tests.suite.pipe import PipeAdapter
 from parity_tests.suite.report import Report, Verdict
 from parity_tests.suite.verify import verify
+from parity_tests.suite.witness import Witness
 
 HERE = Path(__file__).parent
 TABLE, NUMBERS = HERE / "tried.md", HERE / "tried.json"
@@ -43,49 +45,54 @@ def c_program() -> Iterator[PipeAdapter]:
             yield adapter
 
 
-def ratios(report: Report) -> dict[str, float]:
-    """check -> error / bound of its worst example; 0 where the answer was exact."""
+def battery_ratios(adapter: Adapter) -> dict[str, float]:
+    """error / bound of each question of the battery, the worst of its arrays."""
     found = {}
-    for result in report.results:
-        if result.verdict in (Verdict.PASS, Verdict.SUSPECT, Verdict.ROUNDING):
-            error, bound = result.worst_error or 0.0, result.bound or 0.0
-            found[result.name] = float(f"{error / bound:.3g}") if bound else 0.0
+    for number, question in enumerate(battery(adapter.capabilities)):
+        worst = max(judgement.ratio for judgement in compare(Witness(adapter), question))
+        found[f"{number} {question.op}"] = float(f"{worst:.3g}")
     return found
 
 
-def reports() -> Iterator[tuple[str, Report]]:
-    for name, target in OBJECTS.items():
-        adapter: Adapter = as_adapter(load_object(target))
-        yield name, verify(adapter)
-    if shutil.which("cc"):
-        with c_program() as adapter:
-            yield adapter.name, verify(adapter)
+def nearest(report: Report) -> str:
+    """The check that came nearest to its bound, and how near."""
+    right = [r for r in report.results if r.verdict is Verdict.PASS and r.bound]
+    worst = max(right, key=lambda r: (r.worst_error or 0) / r.bound)
+    return f"{(worst.worst_error or 0) / worst.bound:.2g} ({worst.name})"
+
+
+@contextmanager
+def adapters() -> Iterator[dict[str, Adapter]]:
+    """All that can be made here."""
+    found: dict[str, Adapter] = {name: as_adapter(load_object(target)) for name, target in OBJECTS.items()}
+    with c_program() as program:
+        yield {**found, program.name: program}
 
 
 def markdown(found: dict[str, Report]) -> str:
     lines = [
         "# Implementations verified",
         "",
-        "Made by `python -m parity_tests.suite.tried`, which also keeps the worst error of every check in tried.json.",
+        "Made by `python -m parity_tests.suite.tried`, which also keeps the errors on fixed questions in tried.json.",
         "",
         "| implementation | dtypes | level | pass | rounding | suspect | fail | not claimed | nearest its bound | s |",
         f"|{'---|' * 10}",
     ]
     for name, report in found.items():
-        counts, near = report.counts, ratios(report)
-        worst = max(near, key=near.__getitem__)
+        counts = report.counts
         numbers = [counts.get(v, 0) for v in (Verdict.PASS, Verdict.ROUNDING, Verdict.SUSPECT, Verdict.FAIL)]
         cells = [name, ", ".join(report.capabilities["dtypes"]), report.level, *map(str, numbers)]
-        cells += [str(counts.get(Verdict.SKIPPED, 0)), f"{near[worst]:.2g} ({worst})", f"{report.seconds:.0f}"]
+        cells += [str(counts.get(Verdict.SKIPPED, 0)), nearest(report), f"{report.seconds:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {version}" for name, version in next(iter(found.values())).versions.items())
     return "\n".join([*lines, "", f"{versions}."]) + "\n"
 
 
 def main() -> None:
-    found = dict(reports())
-    TABLE.write_text(markdown(found), encoding="utf-8")
-    numbers = {name: ratios(report) for name, report in found.items()}
+    with adapters() as found:
+        reports = {name: verify(adapter) for name, adapter in found.items()}
+        numbers = {name: battery_ratios(adapter) for name, adapter in found.items()}
+    TABLE.write_text(markdown(reports), encoding="utf-8")
     NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     print(TABLE.read_text(encoding="utf-8"))
 

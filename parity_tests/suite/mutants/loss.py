@@ -8,6 +8,15 @@ from parity_tests.suite.subject import Subject
 LOSS = Group("loss")
 
 
+@LOSS.mutant("logits-capped", "logp = log softmax(30 tanh(z/30))", SCORES)
+class LogitsCapped(Subject):
+    """A cap on the logits comes along from another model, where it keeps attention tame. Small logits hardly feel it,
+    and the loss of a young model is all but the same."""
+
+    def log_softmax(self, logits):
+        return super().log_softmax(30 * np.tanh(logits / 30))
+
+
 @LOSS.mutant(
     "mean-of-window-means",
     "loss = mean over windows of their means",

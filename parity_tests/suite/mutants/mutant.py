@@ -38,6 +38,7 @@ class Mutant:
     operations: tuple[str, ...]  # those of question.py in which it can be seen; on all others it is right, bit by bit
     build: type[Subject]
     family: str = ""  # of mutants that are one mistake with different numbers
+    rounds_as: str = ""  # right but for a coarser format: to be named, not to be failed
 
     def make(self) -> Subject:
         """The wrong LSTM, an adapter as Subject is."""
@@ -62,12 +63,15 @@ class Group:
         case: str = "",
         likely: bool = False,
         family: str = "",
+        rounds_as: str = "",
     ) -> Callable[[type[Subject]], type[Subject]]:
         """Registers the class below it; its docstring is the story."""
 
         def register(build: type[Subject]) -> type[Subject]:
             story = " ".join(inspect.cleandoc(build.__doc__ or "").split())
-            self.mutants.append(Mutant(name, self.name, line, story, case, likely, operations, build, family))
+            self.mutants.append(
+                Mutant(name, self.name, line, story, case, likely, operations, build, family, rounds_as)
+            )
             return build
 
         return register

@@ -50,7 +50,29 @@ def _to_tf32(x):
     return np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent).astype(x.dtype)
 
 
-@NUMERICS.mutant("products-in-tf32", "x W^T with operands of 10 bits", EVERYWHERE, case="keras-team/keras#19254")
+@NUMERICS.mutant("noise-at-every-call", "a = x W_ih^T + ... + noise, in evaluation too", EVERYWHERE)
+class NoiseAtEveryCall(Subject):
+    """Weight noise regularises in training, and nobody switches it off for evaluation. Every call draws anew, so two
+    answers to one question differ, and each by itself looks like a model a little worse than it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def input_product(self, x, weight_ih):
+        self.calls += 1
+        return super().input_product(x, weight_ih) + weight_ih.dtype.type(1e-3) * np.sin(
+            weight_ih.dtype.type(self.calls)
+        )
+
+
+@NUMERICS.mutant(
+    "products-in-tf32",
+    "x W^T with operands of 10 bits",
+    EVERYWHERE,
+    case="keras-team/keras#19254",
+    rounds_as="TF32",
+)
 class ProductsInTF32(Subject):
     """The GPU multiplies in TF32 by default and calls it float32. Three digits are right, on the CPU seven; whoever
     compares the two looks for a bug in the model."""
