@@ -259,16 +259,17 @@ def verify(
     *,
     checks: Iterable[Check] = CHECKS,
     examples: int = EXAMPLES,
+    shrink: bool = True,
     expected_failures: Mapping[str, str] | None = None,
     written: Mapping[str, Iterable[Question]] | None = None,
     on_result: Callable[[CheckResult], None] = lambda result: None,
 ) -> Report:
     """Runs `checks`. expected_failures: check name -> reason; strict: one that passes is a failure. written: check name
-    -> its questions, instead of drawing them."""
+    -> its questions, instead of drawing them. shrink: as in run_check."""
     begin, expected, results = time.perf_counter(), expected_failures or {}, []
     for check in checks:
         questions = None if written is None else written.get(check.name, ())
-        result = run_check(check, adapter, examples, questions=questions)
+        result = run_check(check, adapter, examples, shrink, questions)
         if check.name in expected and result.verdict is not Verdict.SKIPPED:
             result = _expected(result, expected[check.name])
         results.append(result)

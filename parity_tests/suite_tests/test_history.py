@@ -6,7 +6,9 @@ import pytest
 from parity_tests.suite.history import RIGHT, WRONG, HistoricCell
 from parity_tests.suite.mutants.bank import BY_NAME
 from parity_tests.suite.question import Answer, Question
+from parity_tests.suite.report import Verdict
 from parity_tests.suite.subject import Subject
+from parity_tests.suite.verify import verify
 from parity_tests.suite_tests.telling_questions import EVERYWHERE, layer_question, model_question
 
 SEEDS = range(20)
@@ -76,3 +78,13 @@ def test_six_are_wrong_and_at_least_six_right_each_with_its_story():
     assert len(set(names)) == len(names)
     assert all(cell.case and cell.story for cell in WRONG)
     assert all(cell.story and not cell.mutant for cell in RIGHT)
+
+
+@pytest.mark.parametrize("cell", [*RIGHT, *WRONG], ids=lambda cell: cell.name)
+def test_the_suite_passes_the_right_cells_and_fails_the_wrong_ones(cell: HistoricCell):
+    report = verify(cell, examples=6, shrink=False)
+    failed = [(result.name, result.reason) for result in report.results if result.verdict is Verdict.FAIL]
+    if cell in RIGHT:
+        assert report.ok, [(result.name, result.reason, result.where) for result in report.wrong]
+    else:
+        assert failed
