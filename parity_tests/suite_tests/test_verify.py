@@ -144,3 +144,21 @@ def test_one_bias_is_enough_where_one_is_claimed():
     report = verify(OneBias(), checks=[BY_NAME["cell"], BY_NAME["gradients"], BY_NAME["sum-of-biases"]], examples=6)
     verdicts = {result.name: result.verdict for result in report.results}
     assert verdicts == {"cell": Verdict.PASS, "gradients": Verdict.PASS, "sum-of-biases": Verdict.SKIPPED}
+
+
+QUESTIONS = """
+from parity_tests.suite.adapter import Capabilities
+from parity_tests.suite.record import Recorder
+from parity_tests.suite.verify import run_check, select
+recorder = Recorder(Capabilities(operations=("forward", "backward", "clip")))
+for check in select(["cell", "gradients", "clip"]):
+    run_check(check, recorder)
+print(*[question.digest for question in recorder.questions])
+"""
+
+
+def test_the_questions_are_the_same_in_every_process_whatever_else_is_loaded():
+    def asked(code: str) -> str:
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert asked(QUESTIONS) == asked("import parity_tests.suite.history, lstm_ref.model" + QUESTIONS)
