@@ -25,6 +25,7 @@ def verify(
     claim: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
     checks: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
     examples: int = 20,
+    seed: int | None = None,
     expected_failures: Path | None = None,
     report: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
     timeout: float = 30.0,
@@ -50,6 +51,8 @@ def verify(
         Only these checks or levels: L0, gradients.
     examples
         Questions a check, in each dtype.
+    seed
+        Asks other questions than the usual ones: the same for the same seed.
     expected_failures
         A file of lines `check: reason`. A check on it that passes is a failure.
     report
@@ -74,7 +77,7 @@ def verify(
     else:
         with_claims = _claims(claim) if claim or answers is not None else None
         adapter = _adapter(target, pipe, answers, with_claims, timeout)
-        _report(_run(adapter, checks, examples, expected_failures, as_json), report, as_json)
+        _report(_run(adapter, checks, examples, seed, expected_failures, as_json), report, as_json)
 
 
 def _formats(paths: tuple[Path, ...]) -> None:
@@ -119,6 +122,9 @@ def _adapter(
     try:
         adapter = PipeAdapter(command, name=name, timeout_s=timeout)
     except AdapterError as error:
+        usage = f"exit status {UsageError.exit_code}: "  # of our own server, which cannot load the target
+        if target is not None and str(error).startswith(usage):
+            raise UsageError(str(error).removeprefix(usage)) from None
         raise UsageError(f"{target or pipe} says nothing of what it can do: {error}") from None
     if claims is not None:
         adapter.capabilities = claims
@@ -126,7 +132,12 @@ def _adapter(
 
 
 def _run(
-    adapter: "Adapter", names: tuple[str, ...], examples: int, expected_failures: Path | None, quiet: bool
+    adapter: "Adapter",
+    names: tuple[str, ...],
+    examples: int,
+    seed: int | None,
+    expected_failures: Path | None,
+    quiet: bool,
 ) -> "Report":
     import dataclasses
 
@@ -150,6 +161,7 @@ def _run(
             examples=examples,
             expected_failures=read_expected_failures(expected_failures),
             written=written,
+            seed=seed,
             on_result=lambda result: bar.advance(task),
         )
         if not found.ok:

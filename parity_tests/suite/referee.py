@@ -108,9 +108,9 @@ class Referee:
         """1 / (1 + exp(-a)), by the form of it that keeps small values exact."""
         e = np.exp(np.where(a.real > 0, -a, a))
         s = np.where(a.real > 0, 1, e) / (1 + e)
-        by_tanh = (
-            self.wobble(np.ones(a.shape)) - 1
-        ) / 2  # 0.5 (1 + tanh(a/2)) is off by that much also where s is small
+        by_tanh = (self.wobble(np.ones(a.shape)) - 1) / 2  # 0.5 (1 + tanh(a/2)) is off by that much where s is small
+        if np.iscomplexobj(a):
+            by_tanh = by_tanh * (1 + 1j * a.imag * (1 - 2 * s.real))  # and with it the slope s (1 - s)
         return self.wobble(s, 4) + by_tanh + self._cancelled(a, s.real)
 
     def tanh(self, a):

@@ -72,7 +72,7 @@ def test_cases_written_answered_and_judged_as_files(run_lstm, folder):
         ((), "0 ways in: expected one of TARGET"),
         (("mine.py:lstm", "--pipe", "cat"), "2 ways in"),
         (("mine.py",), "expected MODULE:OBJECT or FILE.py:OBJECT"),
-        (("gone.py:lstm",), "no file gone.py"),
+        (("gone.py:lstm",), "error: no file gone.py"),
         (("mine.py:lsmt",), "mine.py has no 'lsmt'"),
         (("mine.py:lstm", "--checks", "L9"), "no check or level of that name"),
         (("mine.py:lstm", "--claim", "layers"), "expected NAME=VALUE"),

@@ -9,6 +9,7 @@ import pytest
 from parity_tests.suite.adapter import Capabilities, as_adapter
 from parity_tests.suite.checks import CHECKS
 from parity_tests.suite.mutants.bank import BY_NAME as MUTANTS
+from parity_tests.suite.record import Recorder
 from parity_tests.suite.report import Verdict
 from parity_tests.suite.subject import Subject
 from parity_tests.suite.verify import run_check, verify
@@ -144,6 +145,16 @@ def test_one_bias_is_enough_where_one_is_claimed():
     report = verify(OneBias(), checks=[BY_NAME["cell"], BY_NAME["gradients"], BY_NAME["sum-of-biases"]], examples=6)
     verdicts = {result.name: result.verdict for result in report.results}
     assert verdicts == {"cell": Verdict.PASS, "gradients": Verdict.PASS, "sum-of-biases": Verdict.SKIPPED}
+
+
+def test_a_seed_asks_other_questions_and_the_same_each_time():
+    def asked(seed: int | None) -> list[str]:
+        recorder = Recorder(Capabilities(operations=("forward",)))
+        run_check(BY_NAME["cell"], recorder, seed=seed)
+        return [question.digest for question in recorder.questions]
+
+    assert asked(1) == asked(1)
+    assert len({tuple(asked(seed)) for seed in (None, 0, 1)}) == 3
 
 
 QUESTIONS = """
