@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.cases import SampleCase, StepCase
 from benchmarks.contenders import Sampler, Trainer, TrainerEntry
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import AdamConfig
+from lstm_ref.core.config import OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ConformanceError
 from lstm_ref.core.masks import dropout_masks
@@ -56,16 +56,17 @@ def step_truth(case: StepCase) -> list[StepTruth]:
     m = v = {name: np.zeros_like(value) for name, value in params.items()}
     for n, window in enumerate(case.windows(STEPS)):
         masks = dropout_masks(case.config, Draws(case.seed, n), *window.inputs.shape)
-        loss, grads, state = loss_and_gradients_plain(case.config, params, window, state, masks)
+        run, grads = loss_and_gradients_plain(case.config, params, window, state, masks)
+        state = run.state
         norm, clipped = clip_global_norm_plain(grads, case.clip)
         if not norm > 2 * case.clip:
             raise ValueError(f"clip={case.clip} does not act on a gradient of norm {norm:.3g}: lower it")
         updated = {
-            name: adam_plain(p, clipped[name], m[name], v[name], n + 1, case.lr, AdamConfig())
+            name: adam_plain(p, clipped[name], m[name], v[name], n + 1, case.lr, OptimizerConfig())
             for name, p in params.items()
         }
         m, v = ({name: moments[k] for name, moments in updated.items()} for k in (1, 2))
-        truths.append(StepTruth(float(loss), m, v))
+        truths.append(StepTruth(float(run.loss), m, v))
     return truths
 
 
@@ -98,7 +99,7 @@ def _check_update(
     t: int,
 ) -> None:
     """The parameters moved as Adam does on the contender's own moments."""
-    adam = AdamConfig()
+    adam = OptimizerConfig()
     step_size, root_correction = case.lr / (1 - adam.beta1**t), (1 - adam.beta2**t) ** 0.5
     for name, now in trainer.parameters().items():
         m, v = (moments[f"{key}.{name}"].astype(np.float64) for key in ("exp_avg", "exp_avg_sq"))
@@ -174,8 +175,8 @@ def _logit_bound(case: SampleCase, logits: np.ndarray) -> float:
 def _logits(case: SampleCase, ids: Sequence[int] | np.ndarray, state: PlainState) -> tuple[np.ndarray, PlainState]:
     """ids [T] -> logits [T,V] and the next state, by the plain model in float64."""
     inputs = np.asarray(ids, np.int64)[:, None]
-    _, state, (logits, *_) = loss_plain(case.config, _parameters(case), Window(inputs, inputs), state, {})
-    return logits, state
+    run = loss_plain(case.config, _parameters(case), Window(inputs, inputs), state, {})
+    return run.logits, run.state
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import AdamConfig, LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ConfigError
 from lstm_ref.core.language_model import (
@@ -31,23 +31,27 @@ from lstm_ref.kernels.softmax_loss import softmax_loss_backward, softmax_loss_to
 from lstm_ref.plain_model import layer_params
 
 
-def build(config: LanguageModelConfig, *, adam: AdamConfig, device: str = "cpu", precision: str = "float32"):
+def build(config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: str = "cpu", precision: str = "float32"):
     """The entry point of the `numpy` backend."""
     if device != "cpu":
         raise ConfigError(f"device={device!r}: the numpy backend runs on the cpu; take --backend torch")
     if precision not in ("float32", "float64"):
         raise ConfigError(f"precision={precision!r}: the numpy backend has float32 and float64; take --backend torch")
-    return NumpyLM(config, adam=adam, dtype=np.dtype(precision))
+    return NumpyLM(config, optimizer=optimizer, dtype=np.dtype(precision))
 
 
 class NumpyLM:
     """A `LanguageModel`. dtype: float32 or float64, of everything but the loss, which is summed in float64."""
 
     def __init__(
-        self, config: LanguageModelConfig, *, adam: AdamConfig | None = None, dtype: np.typing.DTypeLike = np.float32
+        self,
+        config: LanguageModelConfig,
+        *,
+        optimizer: OptimizerConfig | None = None,
+        dtype: np.typing.DTypeLike = np.float32,
     ):
         self.config = config
-        self.adam = adam or AdamConfig()
+        self.optimizer = optimizer or OptimizerConfig()
         self.dtype: np.dtype = np.dtype(dtype)
         shapes = parameter_shapes(config)
         self._params, self._grads, self._m, self._v = (
@@ -178,7 +182,16 @@ class NumpyLM:
             self._updates += 1
             factor = clip_factor(norm, settings.clip)
             for name, p in self._params.items():
-                adam(p, self._grads[name], self._m[name], self._v[name], self._updates, settings.lr, self.adam, factor)
+                adam(
+                    p,
+                    self._grads[name],
+                    self._m[name],
+                    self._v[name],
+                    self._updates,
+                    settings.lr,
+                    self.optimizer,
+                    factor,
+                )
         return StepResult(loss, norm, next_state)
 
     def evaluate(self, window: Window, state: State) -> Evaluation:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import AdamConfig, LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ConfigError
 from lstm_ref.core.language_model import (
@@ -33,13 +33,13 @@ from lstm_torch.sampling import sample_token
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}  # of the parameters
 
 
-def build(config: LanguageModelConfig, *, adam: AdamConfig, device: str = "cpu", precision: str = "float32"):
+def build(config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: str = "cpu", precision: str = "float32"):
     """The entry point of the `torch` backend."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device='cuda': torch sees no CUDA device here; take --device cpu")
     if precision not in DTYPES:
         raise ConfigError(f"precision={precision!r}: expected one of {', '.join(DTYPES)}")
-    return TorchLM(config, adam=adam, device=device, precision=precision)
+    return TorchLM(config, optimizer=optimizer, device=device, precision=precision)
 
 
 class TorchLM:
@@ -49,18 +49,18 @@ class TorchLM:
         self,
         config: LanguageModelConfig,
         *,
-        adam: AdamConfig | None = None,
+        optimizer: OptimizerConfig | None = None,
         device: str = "cpu",
         precision: str = "float32",
     ):
         self.config = config
         self.device = torch.device(device)
         self.precision = precision
+        adam = optimizer or OptimizerConfig()
         if self.device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self.network = LSTMNetwork(config, DTYPES[precision]).to(self.device)
         self._params = self.network.shared_parameters()
-        adam = adam or AdamConfig()
         self.optimizer = torch.optim.Adam(
             self._params.values(), betas=(adam.beta1, adam.beta2), eps=adam.eps, fused=True
         )

@@ -89,17 +89,24 @@ def model_case(config: LanguageModelConfig, T: int, B: int, draws: Draws) -> Mod
 
 @st.composite
 def model_cases(draw: st.DrawFn, largest: int = 8) -> ModelCase:
-    """One to three layers, one-hot or embedded input, dropout anywhere or nowhere; all sizes differ."""
+    """One to three layers, one-hot, embedded or tied, each regulariser on or off; all sizes that may differ do."""
     layers = draw(st.integers(1, 3))
     T, B, V, E, *hidden = draw(st.lists(st.integers(1, largest), min_size=4 + layers, max_size=4 + layers, unique=True))
     embedded = draw(st.booleans())
-    rates = st.sampled_from([0.0, 0.3, 0.5])
+    tied = embedded and draw(st.booleans())
+    rates, weights = st.sampled_from([0.0, 0.3, 0.5]), st.sampled_from([0.0, 0.0, 0.5, 2.0])
     config = LanguageModelConfig(
         vocab_size=V,
         embedding_size=E if embedded else 0,
-        hidden_sizes=tuple(hidden),
+        hidden_sizes=(*hidden[:-1], E) if tied else tuple(hidden),
+        tied=tied,
+        dropout_embedding=draw(rates) if embedded else 0.0,
         dropout_input=draw(rates) if embedded else 0.0,
         dropout_between=draw(rates),
         dropout_output=draw(rates),
+        dropout_locked=draw(st.booleans()),
+        weight_drop=draw(rates),
+        ar_alpha=draw(weights),
+        tar_beta=draw(weights),
     )
     return model_case(config, T, B, Draws(draw(seeds), draw(st.integers(0, 2**32 - 1))))

@@ -6,13 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_ref.core.config import AdamConfig
+from lstm_ref.core.config import OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.kernels.adam import adam, adam_plain
 from parity_tests.cases import seeds, values
 
 CONFIGS = st.builds(
-    AdamConfig,
+    OptimizerConfig,
     beta1=st.sampled_from([0.0, 0.5, 0.9]),
     beta2=st.sampled_from([0.9, 0.999]),
     eps=st.sampled_from([1e-8, 1e-3]),
@@ -52,9 +52,9 @@ def test_float32_stays_in_float32_and_near_float64(seed):
     draws = Draws(seed)
     p, g, m = (values(draws, name, 6) for name in "pgm")
     v = np.abs(values(draws, "v", 6)) + 0.01
-    expected = adam_plain(p, g, m, v, 3, 0.01, AdamConfig())
+    expected = adam_plain(p, g, m, v, 3, 0.01, OptimizerConfig())
     rounded = [array.astype(np.float32) for array in (p, g, m, v)]
-    adam(*rounded, 3, 0.01, AdamConfig())
+    adam(*rounded, 3, 0.01, OptimizerConfig())
     for actual, wanted in zip((rounded[0], *rounded[2:]), expected):
         assert actual.dtype == np.float32
         np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-6)  # a dozen roundings of 6e-8
@@ -62,13 +62,13 @@ def test_float32_stays_in_float32_and_near_float64(seed):
 
 def test_the_first_step_moves_by_the_learning_rate_whatever_the_gradients_size():
     p, m, v = np.zeros(3), np.zeros(3), np.zeros(3)
-    adam(p, np.array([1e-3, -1.0, 1e3]), m, v, 1, 0.01, AdamConfig())
+    adam(p, np.array([1e-3, -1.0, 1e3]), m, v, 1, 0.01, OptimizerConfig())
     np.testing.assert_allclose(p, [-0.01, 0.01, -0.01], rtol=1e-4)  # eps counts 1e-5 of the smallest
 
 
 def test_a_matrix_is_updated_in_place():
     p = np.ones((2, 3))
     view = p
-    adam(p, np.ones((2, 3)), np.zeros((2, 3)), np.zeros((2, 3)), 1, 0.5, AdamConfig())
+    adam(p, np.ones((2, 3)), np.zeros((2, 3)), np.zeros((2, 3)), 1, 0.5, OptimizerConfig())
     assert view is p
     np.testing.assert_allclose(p, 0.5)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import AdamConfig, LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.language_model import StepSettings
 from lstm_ref.core.masks import dropout_masks
@@ -28,13 +28,14 @@ def numpy_model(case: ModelCase, dtype: np.typing.DTypeLike = np.float64) -> Num
 @given(case=model_cases())
 def test_loss_gradients_and_state_equal_the_plain_models(case):
     masks = dropout_masks(case.config, case.draws, *case.window.inputs.shape)
-    loss, gradients, state = loss_and_gradients_plain(case.config, case.params, case.window, case.state, masks)
+    run, gradients = loss_and_gradients_plain(case.config, case.params, case.window, case.state, masks)
     model = numpy_model(case)
     result = model.loss_and_gradients(case.window, case.state, case.draws)
-    assert result.loss == pytest.approx(loss, rel=1e-12)
+    assert result.loss == pytest.approx(run.loss, rel=1e-12)
+    assert result.penalty == pytest.approx(run.penalty, rel=1e-12, abs=1e-300)
     for name, gradient in gradients.items():
         assert relative_error(result.gradients[name], gradient) <= 1e-11, name
-    for (h, c), (h_plain, c_plain) in zip(result.state, state):
+    for (h, c), (h_plain, c_plain) in zip(result.state, run.state):
         assert relative_error(h, h_plain) <= 1e-12
         assert relative_error(c, c_plain) <= 1e-12
 
@@ -66,7 +67,9 @@ def test_a_training_step_is_loss_gradients_clip_and_adam_in_this_order(case):
         computed = other.loss_and_gradients(case.window, other_state, draws)
         norm, clipped = clip_global_norm_plain(computed.gradients, SETTINGS.clip)
         for name, p in params.items():
-            params[name], *moments[name] = adam_plain(p, clipped[name], *moments[name], t, SETTINGS.lr, AdamConfig())
+            params[name], *moments[name] = adam_plain(
+                p, clipped[name], *moments[name], t, SETTINGS.lr, OptimizerConfig()
+            )
         result = model.train_step(case.window, state, draws, SETTINGS)
         state, other_state = result.state, computed.state
         assert result.loss == computed.loss

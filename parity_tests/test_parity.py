@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from lstm_ref.core.config import AdamConfig, LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.language_model import LanguageModel, StepSettings
 from lstm_ref.core.params import initial_parameters
@@ -186,9 +186,9 @@ def test_everything_of_the_torch_twin_is_on_its_one_device(device):
 
 def test_adams_constants_reach_both_twins():
     case = model_case(LanguageModelConfig(vocab_size=7, hidden_sizes=(4,)), 6, 3, Draws(2))
-    adam = AdamConfig(beta1=0.5, beta2=0.9, eps=1e-3)
-    reference = NumpyLM(case.config, dtype=np.float64, adam=adam)
-    twin = TorchLM(case.config, precision="float64", adam=adam)
+    adam = OptimizerConfig(beta1=0.5, beta2=0.9, eps=1e-3)
+    reference = NumpyLM(case.config, dtype=np.float64, optimizer=adam)
+    twin = TorchLM(case.config, precision="float64", optimizer=adam)
     for model in (reference, twin):
         model.load_parameters(case.params)
     states = case.state, twin.state_from_arrays(case.state_arrays)

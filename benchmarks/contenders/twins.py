@@ -6,14 +6,14 @@ import numpy as np
 
 from benchmarks.cases import SampleCase, StepCase
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import AdamConfig
+from lstm_ref.core.config import OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.generation import generate
 from lstm_ref.core.language_model import LanguageModel, SamplingPolicy, StepSettings, load_backend
 
 
 def _build(backend: str, case: StepCase | SampleCase) -> LanguageModel:
-    model = load_backend(backend)(case.config, adam=AdamConfig(), device="cpu", precision=case.dtype)
+    model = load_backend(backend)(case.config, optimizer=OptimizerConfig(), device="cpu", precision=case.dtype)
     model.load_parameters(case.parameters())
     return model
 

@@ -23,7 +23,7 @@ from safetensors.numpy import save as to_safetensors
 
 from lstm_ref.core.config import RunConfig
 from lstm_ref.core.errors import CheckpointError, LstmError
-from lstm_ref.core.params import check_parameters
+from lstm_ref.core.params import check_optimizer_state, check_parameters
 from lstm_ref.core.vocab import Vocabulary
 
 SCHEMA = 1
@@ -140,11 +140,7 @@ class Checkpoint:
         )
         model_config = checkpoint.config.language_model(len(checkpoint.vocabulary))
         check_parameters(model_config, checkpoint.model)
-        for prefix in ("exp_avg.", "exp_avg_sq."):
-            moments = {n.removeprefix(prefix): v for n, v in checkpoint.optimizer.items() if n.startswith(prefix)}
-            check_parameters(model_config, moments)
-        if checkpoint.optimizer["step"].size != 1:
-            raise CheckpointError(f"optimizer.step has shape {checkpoint.optimizer['step'].shape}, expected ()")
+        check_optimizer_state(model_config, checkpoint.config.update, checkpoint.optimizer)
         sizes = enumerate(checkpoint.config.hidden_sizes)
         expected = {f"{part}_l{k}": (checkpoint.config.batch_size, H) for k, H in sizes for part in "hc"}
         arrived = {name: value.shape for name, value in checkpoint.carry.items()}

@@ -23,6 +23,8 @@ MAX_SIZE = 1 << 20  # of any one dimension: a typo must not ask for terabytes
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Optimizer = Literal["adam", "adamw", "sgd", "nt-asgd"]
 
 
 def _split_commas(value: object) -> object:
@@ -40,21 +42,32 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 class LanguageModelConfig:
     """Character or word LSTM language model: input -> dropout -> (LSTM -> dropout)* -> linear.
 
-    Dropout rates are drop probabilities in [0, 1): at 1 nothing would survive. Masks are drawn anew for every element
-    of every window [Zaremba et al. 2014, arXiv:1409.2329]; the recurrent path h_t -> h_t+1 is never dropped.
+    Dropout rates are drop probabilities in [0, 1): at 1 nothing would survive. What flows from h_t to h_t+1 is never
+    dropped; weight_drop drops from the matrix instead [Merity et al. 2018, arXiv:1708.02182, Sec. 2]. The other
+    regularisers are theirs too (Sec. 4), and are a part of the training loss only.
     """
 
     vocab_size: Size  # V: comes from the data, so it has no default
     embedding_size: Annotated[int, Field(ge=0, le=MAX_SIZE)] = 0  # I of layer 0; 0 means one-hot input, I = V
     hidden_sizes: Sizes = (256, 256)  # H of each layer, bottom first
+    tied: bool = False  # one matrix embeds and decodes [Press & Wolf 2017]: E = H of the last layer
+    dropout_embedding: Rate = 0.0  # on whole rows of the embedding: a word is dropped wherever it stands
     dropout_input: Rate = 0.0  # on the embedding; one-hot input takes none
     dropout_between: Rate = 0.5  # on the output of every layer but the last
     dropout_output: Rate = 0.5  # on the output of the last layer
+    dropout_locked: bool = False  # one mask for all steps of a window [Gal & Ghahramani 2016], else one a step
+    weight_drop: Rate = 0.0  # on single weights of every weight_hh, one mask a window
+    ar_alpha: NotNegative = 0.0  # activation regularisation: of mean h^2, h the last layer's output after dropout
+    tar_beta: NotNegative = 0.0  # temporal one: of mean (h_t+1 - h_t)^2, h the last layer's output before dropout
 
     def __post_init__(self) -> None:
-        if self.embedding_size == 0 and self.dropout_input > 0:
+        if self.embedding_size == 0 and (self.dropout_input > 0 or self.dropout_embedding > 0):
+            rates = f"dropout_input={self.dropout_input}, dropout_embedding={self.dropout_embedding}"
+            raise ConfigError(f"{rates}: dropout on an embedding needs one: set embedding_size, or take 0")
+        if self.tied and self.embedding_size != self.hidden_sizes[-1]:
             raise ConfigError(
-                f"dropout_input={self.dropout_input} needs an embedding: set embedding_size, or dropout_input=0"
+                f"tied=true with embedding_size={self.embedding_size} and hidden_sizes={list(self.hidden_sizes)}: one "
+                f"matrix embeds and decodes, so the last layer has as many units as the embedding; make them equal"
             )
 
     @property
@@ -64,12 +77,20 @@ class LanguageModelConfig:
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True, kw_only=True)
-class AdamConfig:
-    """Adam [Kingma & Ba 2015, Alg. 1], with PyTorch's defaults. The learning rate may vary by step: not here."""
+class OptimizerConfig:
+    """Which update, with PyTorch's defaults. The learning rate may vary by step: not here.
 
+    adam: [Kingma & Ba 2015, Alg. 1]; weight_decay w adds w p to the gradient (L2).
+    adamw: decoupled decay, p -= lr w p [Loshchilov & Hutter 2019].
+    sgd: without momentum; decay as adam.
+    nt-asgd: sgd whose average over steps is used, once averaging has begun [Merity et al. 2018, Alg. 1].
+    """
+
+    optimizer: Optimizer = "adam"
     beta1: Rate = 0.9
     beta2: Rate = 0.999
     eps: Positive = 1e-8
+    weight_decay: NotNegative = 0.0
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True, kw_only=True)
@@ -78,28 +99,44 @@ class RunConfig:
 
     # the text
     corpus: Annotated[str, Field(min_length=1)] = "pydoc"  # pydoc, anna, or the path of a UTF-8 file
-    vocabulary: Literal["char", "byte"] = "char"
+    vocabulary: Literal["char", "byte", "word"] = "char"
     vocabulary_order: Literal["sorted", "seen"] = "sorted"  # of the ids: by code point, or as first seen in the text
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # the last part of the text
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # the last part of a text without one of its own
+    article_order: Literal["fixed", "shuffled"] = "fixed"  # of the training text; shuffled anew each epoch
     # the model: see LanguageModelConfig
     embedding_size: Annotated[int, Field(ge=0, le=MAX_SIZE)] = 0
     hidden_sizes: Sizes = (256, 256)
+    tied: bool = False
+    dropout_embedding: Rate = 0.0
     dropout_input: Rate = 0.0
     dropout_between: Rate = 0.5
     dropout_output: Rate = 0.5
+    dropout_locked: bool = False
+    weight_drop: Rate = 0.0
+    ar_alpha: NotNegative = 0.0
+    tar_beta: NotNegative = 0.0
     # training
     epochs: Size = 10
     batch_size: Size = 10  # B: rows of text that are read side by side
     seq_length: Size = 50  # T: steps of truncated BPTT; longer learns longer context, and costs memory
+    window_lengths: Literal["fixed", "mixture"] = "fixed"  # all seq_length, or drawn: see core.batching
     last_target: Literal["next", "wrap"] = "next"  # of a row's last window: the text's next token, or the seed's wrap
+    reset_at_article: bool = False  # a row's state is zero again after the window in which an article ended
+    optimizer: Optimizer = "adam"
     lr: Positive = 0.001
+    lr_by_length: bool = False  # lr times T / seq_length, for windows of drawn lengths
+    schedule: Literal["constant", "plateau", "one-cycle"] = "constant"  # see core.schedule
     beta1: Rate = 0.9
     beta2: Rate = 0.999
     eps: Positive = 1e-8
+    weight_decay: NotNegative = 0.0
+    nonmonotone: Size = 5  # nt-asgd averages from the first validation that is worse than the best before the last n
     clip: Positive = 5.0  # largest global L2 norm of the gradient
     # evaluation, log and checkpoints
     evaluation: Literal["full", "windows"] = "full"  # every token, or full [B,T] windows only, as the seed does
-    print_every: Size = 10  # steps between two log lines, each with a full pass over the validation text
+    validation_batch_size: Annotated[int, Field(ge=0, le=MAX_SIZE)] = 0  # rows of it; 0 is batch_size
+    validate: Literal["lines", "epochs"] = "lines"  # with every log line, or at the end of every epoch
+    print_every: Size = 10  # steps between two log lines
     checkpoint_every: Size = 100  # steps; besides these, one a new best and one at the end
     keep_checkpoints: Size = 2
     # where and how
@@ -116,8 +153,9 @@ class RunConfig:
         return LanguageModelConfig(vocab_size=vocab_size, **{name: getattr(self, name) for name in names})
 
     @property
-    def adam(self) -> AdamConfig:
-        return AdamConfig(beta1=self.beta1, beta2=self.beta2, eps=self.eps)
+    def update(self) -> OptimizerConfig:
+        names = [field.name for field in dataclasses.fields(OptimizerConfig)]
+        return OptimizerConfig(**{name: getattr(self, name) for name in names})
 
     def split(self, length: int) -> int:
         """Where validation begins in a text of `length` tokens: exact, where `int(length * (1 - 0.1))` is in floats."""
@@ -144,8 +182,10 @@ FIELDS = tuple(field.name for field in dataclasses.fields(RunConfig))
 
 # What may change when a run goes on. Anything else would make other windows, masks or shapes of it.
 CHANGEABLE = frozenset(
-    {"epochs", "lr", "beta1", "beta2", "eps", "clip", "evaluation", "print_every", "checkpoint_every"}
-    | {"keep_checkpoints", "dropout_input", "dropout_between", "dropout_output", "backend", "device", "precision"}
+    {"epochs", "lr", "beta1", "beta2", "eps", "clip", "weight_decay", "schedule", "nonmonotone", "lr_by_length"}
+    | {"dropout_embedding", "dropout_input", "dropout_between", "dropout_output", "weight_drop", "ar_alpha", "tar_beta"}
+    | {"evaluation", "validate", "validation_batch_size", "print_every", "checkpoint_every", "keep_checkpoints"}
+    | {"backend", "device", "precision"}
 )
 
 PRESETS: dict[str, RunConfig] = {

@@ -12,7 +12,7 @@ from typing import Any, Protocol, SupportsFloat
 import numpy as np
 
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import AdamConfig, LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ConfigError, UsageError
 
@@ -29,17 +29,19 @@ class StepSettings:
 
 @dataclass(frozen=True, slots=True)
 class LossAndGradients:
-    """loss: mean negative log-likelihood of the window in nats; gradients: name -> array of the parameter's shape."""
+    """loss: mean negative log-likelihood of the window in nats. gradients: name -> array of the parameter's shape, of
+    loss + penalty; penalty: what the config's ar_alpha and tar_beta add."""
 
     loss: float
     gradients: dict[str, np.ndarray]
     state: State
+    penalty: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """loss in nats and the gradient's global norm before clipping. Either may still be on its way from a device:
-    float() waits for it. If one is not finite, nothing was updated."""
+    """loss in nats, without penalty, and the gradient's global norm before clipping. Either may still be on its way
+    from a device: float() waits for it. If one is not finite, nothing was updated."""
 
     loss: SupportsFloat
     gradient_norm: SupportsFloat
@@ -93,10 +95,20 @@ class LanguageModel(Protocol):
     def load_parameters(self, params: Mapping[str, np.ndarray]) -> None: ...
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        """Copies: `step` int64 [], `exp_avg.<parameter>`, `exp_avg_sq.<parameter>`."""
+        """Copies, by the names of core.params.optimizer_shapes; counts are int64."""
         ...
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None: ...
+
+    def start_averaging(self) -> None:
+        """nt-asgd: from the next step on, `average` is the mean of the parameters after each step. Raises ConfigError
+        with another optimizer."""
+        ...
+
+    def exchange_average(self) -> None:
+        """Parameters and their average change places, so that what is evaluated, saved or sampled is the average; once
+        more, and training goes on. Nothing where there is no average."""
+        ...
 
     def zero_state(self, batch_size: int) -> State: ...
 
@@ -138,7 +150,7 @@ class Build(Protocol):
     """What an entry point in the group `lstm.backends` names. The parameters are not set yet: load them."""
 
     def __call__(
-        self, config: LanguageModelConfig, *, adam: AdamConfig, device: str, precision: str
+        self, config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: str, precision: str
     ) -> LanguageModel: ...
 
 

@@ -212,7 +212,7 @@ class Trainer:
 def _build(config: RunConfig, vocabulary: Vocabulary) -> LanguageModel:
     build = load_backend(config.backend)
     model_config = config.language_model(len(vocabulary))
-    return build(model_config, adam=config.adam, device=config.device, precision=config.precision)
+    return build(model_config, optimizer=config.update, device=config.device, precision=config.precision)
 
 
 def _text(config: RunConfig, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Windows, np.ndarray]:

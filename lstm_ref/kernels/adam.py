@@ -17,7 +17,7 @@ from lstm_ref.core.jit import jit
 
 
 def adam_plain(p, g, m, v, t, lr, config):
-    """(1) to (3). Returns the new p, m, v. config: AdamConfig."""
+    """(1) to (3). Returns the new p, m, v. config: OptimizerConfig."""
     m = config.beta1 * m + (1 - config.beta1) * g
     v = config.beta2 * v + (1 - config.beta2) * g * g
     step_size = lr / (1 - config.beta1**t)

@@ -14,8 +14,8 @@ from lstm_ref.core.config import (
     FIELDS,
     MAX_SIZE,
     PRESETS,
-    AdamConfig,
     LanguageModelConfig,
+    OptimizerConfig,
     RunConfig,
     preset,
     read_config_file,
@@ -134,7 +134,7 @@ def test_train_help_explains_the_notebooks_hyperparameters_under_their_field_nam
 
 @pytest.mark.row("BC12")
 def test_the_learning_rate_has_one_owner():
-    owners = [cls for cls in (RunConfig, LanguageModelConfig, AdamConfig) if "lr" in cls.__dataclass_fields__]
+    owners = [cls for cls in (RunConfig, LanguageModelConfig, OptimizerConfig) if "lr" in cls.__dataclass_fields__]
     assert owners == [RunConfig]
 
 
@@ -144,7 +144,8 @@ def test_the_model_and_the_optimizer_take_their_values_from_the_run(config):
     assert model.vocab_size == 7
     for name in set(LanguageModelConfig.__dataclass_fields__) - {"vocab_size"}:
         assert getattr(model, name) == getattr(config, name)
-    assert config.adam == AdamConfig(beta1=config.beta1, beta2=config.beta2, eps=config.eps)
+    for name in OptimizerConfig.__dataclass_fields__:
+        assert getattr(config.update, name) == getattr(config, name)
 
 
 def test_every_layer_takes_the_one_below_as_its_input():
@@ -300,7 +301,7 @@ def test_the_split_is_exact_where_floats_are_not():
     assert RunConfig().split(1_985_223) == 1_786_700
 
 
-@pytest.mark.parametrize("config", [RunConfig(), LanguageModelConfig(vocab_size=7), AdamConfig()], ids=repr)
+@pytest.mark.parametrize("config", [RunConfig(), LanguageModelConfig(vocab_size=7), OptimizerConfig()], ids=repr)
 def test_configs_are_frozen(config):
     for name in config.__dataclass_fields__:
         with pytest.raises(dataclasses.FrozenInstanceError):

@@ -71,7 +71,7 @@ def begin(folder: RunFolder, **changes: object) -> Trainer:
 def fresh_model(config: RunConfig) -> LanguageModel:
     build = load_backend(config.backend)
     return build(
-        config.language_model(len(SYMBOLS)), adam=config.adam, device=config.device, precision=config.precision
+        config.language_model(len(SYMBOLS)), optimizer=config.update, device=config.device, precision=config.precision
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import AdamConfig, LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.language_model import LanguageModel
 from lstm_ref.kernels.adam import adam, adam_plain
 from lstm_ref.kernels.cell import CellParams
@@ -70,7 +70,7 @@ class NumbaTwin(Twin):
         return {"norm": np.asarray(norm), **{name: g * g.dtype.type(factor) for name, g in question.arrays.items()}}
 
     def adam(self, question: Question) -> Answer:
-        p, config = question.arrays["p"].copy(), AdamConfig(**question.settings)
+        p, config = question.arrays["p"].copy(), OptimizerConfig(**question.settings)
         m, v, after = np.zeros_like(p), np.zeros_like(p), []
         for t, (g, lr) in enumerate(zip(question.arrays["g"], question.arrays["lr"].tolist()), start=1):
             adam(p, g, m, v, t, lr, config)
@@ -120,7 +120,7 @@ class NumpyTwin(NumbaTwin):
         return {"norm": np.asarray(norm), **clipped}
 
     def adam(self, question: Question) -> Answer:
-        p, config = question.arrays["p"], AdamConfig(**question.settings)
+        p, config = question.arrays["p"], OptimizerConfig(**question.settings)
         m, v, after = np.zeros_like(p), np.zeros_like(p), []
         for t, (g, lr) in enumerate(zip(question.arrays["g"], question.arrays["lr"].tolist()), start=1):
             p, m, v = adam_plain(p, g, m, v, t, lr, config)
@@ -131,9 +131,9 @@ class NumpyTwin(NumbaTwin):
         arrays, config = question.arrays, config_of(question)
         state = [(arrays[f"h0_l{k}"], arrays[f"c0_l{k}"]) for k in range(len(config.hidden_sizes))]
         window = Window(arrays["inputs"], arrays["targets"])
-        loss, gradients, state = loss_and_gradients_plain(config, question.weights(), window, state, question.masks())
-        answer = {f"{name}_l{k}": array for k, pair in enumerate(state) for name, array in zip("hc", pair)}
-        return {"loss": np.asarray(loss), **answer, **{f"d{name}": g for name, g in gradients.items()}}
+        run, gradients = loss_and_gradients_plain(config, question.weights(), window, state, question.masks())
+        answer = {f"{name}_l{k}": array for k, pair in enumerate(run.state) for name, array in zip("hc", pair)}
+        return {"loss": np.asarray(run.loss), **answer, **{f"d{name}": g for name, g in gradients.items()}}
 
     def sample(self, question: Question) -> Answer:
         token = sample_token_plain(question.arrays["logits"], policy_of(question), float(question.arrays["u"]))
@@ -144,8 +144,9 @@ class NumpyTwin(NumbaTwin):
         state = [(np.zeros((1, H), question.dtype), np.zeros((1, H), question.dtype)) for H in config.hidden_sizes]
         inputs, ids = question.arrays["prime"][:, None], []
         for u in question.arrays["u"].tolist():
-            _, state, (logits, _, _) = loss_plain(config, params, Window(inputs, inputs), state, {})
-            ids.append(sample_token_plain(logits[-1], policy, u))
+            run = loss_plain(config, params, Window(inputs, inputs), state, {})
+            state = run.state
+            ids.append(sample_token_plain(run.logits[-1], policy, u))
             inputs = np.array([[ids[-1]]])
         return {"ids": np.array(ids, np.int64)}
 
