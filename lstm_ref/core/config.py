@@ -98,7 +98,7 @@ class RunConfig:
     """Everything that decides a run. The defaults are the character seed's (`CharRNN()` and `train()`)."""
 
     # the text
-    corpus: Annotated[str, Field(min_length=1)] = "pydoc"  # pydoc, anna, or the path of a UTF-8 file
+    corpus: Annotated[str, Field(min_length=1)] = "pydoc"  # a named text, or the path of a UTF-8 file or folder
     vocabulary: Literal["char", "byte", "word"] = "char"
     vocabulary_order: Literal["sorted", "seen"] = "sorted"  # of the ids: by code point, or as first seen in the text
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # the last part of a text without one of its own
@@ -119,7 +119,7 @@ class RunConfig:
     epochs: Size = 10
     batch_size: Size = 10  # B: rows of text that are read side by side
     seq_length: Size = 50  # T: steps of truncated BPTT; longer learns longer context, and costs memory
-    window_lengths: Literal["fixed", "mixture"] = "fixed"  # all seq_length, or drawn: see core.batching
+    window_lengths: Literal["fixed", "mixture"] = "fixed"  # all seq_length, or drawn: see core.stream
     last_target: Literal["next", "wrap"] = "next"  # of a row's last window: the text's next token, or the seed's wrap
     reset_at_article: bool = False  # a row's state is zero again after the window in which an article ended
     optimizer: Optimizer = "adam"
@@ -147,6 +147,17 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         self.language_model(vocab_size=1)  # the model's own conditions
+        if self.last_target == "wrap" and not self.full_windows:
+            raise ConfigError(
+                'last_target="wrap" is for full windows of characters or bytes in their own order: with words, '
+                'article_order="shuffled", window_lengths="mixture" or reset_at_article=true take "next"'
+            )
+
+    @property
+    def full_windows(self) -> bool:
+        """Every epoch is the same full [T,B] windows, as the character seed has them; else core.stream draws it."""
+        drawn = self.article_order == "shuffled" or self.window_lengths == "mixture" or self.reset_at_article
+        return self.vocabulary != "word" and not drawn
 
     def language_model(self, vocab_size: int) -> LanguageModelConfig:
         names = {field.name for field in dataclasses.fields(LanguageModelConfig)} - {"vocab_size"}
@@ -188,6 +199,15 @@ CHANGEABLE = frozenset(
     | {"backend", "device", "precision"}
 )
 
+# What the runs on words have in common; clip is the word seed's and AWD-LSTM's.
+_WIKITEXT_2: dict[str, Any] = {
+    "corpus": "wikitext-2",
+    "vocabulary": "word",
+    "seq_length": 70,
+    "clip": 0.25,
+    "validate": "epochs",
+}
+
 PRESETS: dict[str, RunConfig] = {
     # Sized to learn in about a minute on two cores, from text that ships with Python.
     "tiny": RunConfig(
@@ -208,6 +228,67 @@ PRESETS: dict[str, RunConfig] = {
         batch_size=128,
         seq_length=100,
         evaluation="windows",
+    ),
+    # The word seed's run: 21,124,878 parameters on WikiText-2.
+    "word-seed": RunConfig(
+        **_WIKITEXT_2,
+        article_order="shuffled",
+        embedding_size=400,
+        hidden_sizes=(200, 200, 200),
+        dropout_input=0.2,
+        dropout_between=0.3,
+        dropout_output=0.2,
+        epochs=40,
+        batch_size=20,
+        window_lengths="mixture",
+        lr=0.0001,
+        schedule="plateau",
+        print_every=20,
+        checkpoint_every=500,
+    ),
+    # AWD-LSTM [Merity et al. 2018] as its authors' code trains it: 33,556,078 parameters, one order of the articles.
+    "awd-wikitext2": RunConfig(
+        **_WIKITEXT_2,
+        embedding_size=400,
+        hidden_sizes=(1150, 1150, 400),
+        tied=True,
+        dropout_embedding=0.1,
+        dropout_input=0.65,
+        dropout_between=0.2,
+        dropout_output=0.4,
+        dropout_locked=True,
+        weight_drop=0.5,
+        ar_alpha=2,
+        tar_beta=1,
+        epochs=750,
+        batch_size=80,
+        window_lengths="mixture",
+        optimizer="nt-asgd",
+        lr=30,
+        lr_by_length=True,
+        weight_decay=1.2e-6,
+        validation_batch_size=10,
+        print_every=200,
+        checkpoint_every=1000,
+    ),
+    # For a few hours on two cores.
+    "word-fast": RunConfig(
+        **_WIKITEXT_2,
+        article_order="shuffled",
+        embedding_size=300,
+        hidden_sizes=(300, 300),
+        tied=True,
+        dropout_input=0.25,
+        dropout_between=0.25,
+        dropout_output=0.25,
+        epochs=6,
+        batch_size=32,
+        optimizer="adamw",
+        lr=0.004,
+        schedule="one-cycle",
+        weight_decay=0.01,
+        print_every=100,
+        checkpoint_every=500,
     ),
 }
 

@@ -28,8 +28,8 @@ configs = st.builds(
 
 def range_of(config: LanguageModelConfig, name: str) -> float:
     """r of the uniform initial values in [-r, r), as documented."""
-    if name == "embedding.weight":
-        return 0.1
+    if config.embedding_size and not name.startswith("lstm"):
+        return 0.0 if name == "decoder.bias" else 0.1
     layer = len(config.hidden_sizes) - 1 if name.startswith("decoder") else int(name[-1])
     return 1 / math.sqrt(config.hidden_sizes[layer])
 
@@ -65,6 +65,24 @@ def test_names_and_shapes_of_char_anna_are_the_original_notebooks():
         "decoder.weight": (83, 512),
         "decoder.bias": (83,),
     }
+
+
+WORDS = 33_278  # of WikiText-2
+
+
+@pytest.mark.row("W23", "W26", "W45", "W60")
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (LanguageModelConfig(vocab_size=1000, embedding_size=400, hidden_sizes=(1150, 1150, 1150)), 29_868_600),
+        (preset("word-seed").language_model(WORDS), 21_124_878),
+        (preset("word-seed").with_overrides({"embedding_size": 200}).language_model(WORDS), 14_309_278),
+        (preset("awd-wikitext2").language_model(WORDS), 33_556_078),
+        (preset("awd-wikitext2").language_model(10_000), 24_221_600),  # on the Penn Treebank
+    ],
+)
+def test_models_of_words_have_as_many_parameters_as_published(config, count):
+    assert parameter_count(config) == count
 
 
 @pytest.mark.row("C18", "C38")
@@ -103,7 +121,7 @@ def test_initial_values_have_the_names_and_shapes_and_fit(config, seed):
 def test_initial_values_are_the_documented_function_of_the_named_streams(config, seed):
     for name, value in initial_parameters(config, seed).items():
         r, u = range_of(config, name), Draws(seed, 0).uniform(f"init/{name}", value.shape)
-        assert -r <= value.min() <= value.max() < r
+        assert -r <= value.min() <= value.max() <= r
         # 1/sqrt(H) and H**-0.5 may differ by one rounding, and so may the product.
         np.testing.assert_allclose(value, r * (2 * u - 1), rtol=4 * np.finfo(np.float64).eps, atol=0)
 
@@ -114,15 +132,16 @@ def test_initial_values_follow_from_the_seed_alone(seed):
     first, second, other = (initial_parameters(CONFIG, s) for s in (seed, seed, seed ^ 1))
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name], strict=True)
-        assert not np.array_equal(value, other[name])
+        assert np.array_equal(value, other[name]) == (range_of(CONFIG, name) == 0), name
 
 
 @pytest.mark.row("BC11")
 @given(seed=seeds)
 def test_no_two_parameters_begin_alike(seed):
     """As they would if they shared a stream: the two biases of a layer have the same shape and range."""
-    in_units = [value.reshape(-1) / range_of(CONFIG, name) for name, value in initial_parameters(CONFIG, seed).items()]
-    values = np.concatenate(in_units)
+    ranges = {name: range_of(CONFIG, name) for name in parameter_shapes(CONFIG)}
+    params = initial_parameters(CONFIG, seed)
+    values = np.concatenate([params[name].reshape(-1) / r for name, r in ranges.items() if r > 0])
     assert len(np.unique(values.round(12))) == len(values)
 
 
@@ -142,7 +161,7 @@ def test_initial_values_are_the_frozen_ones():
 
 @pytest.mark.row("C23", "BC11")
 @pytest.mark.parametrize("seed", [0, 2**63])
-@pytest.mark.parametrize("name", parameter_shapes(LARGER))
+@pytest.mark.parametrize("name", [name for name in parameter_shapes(LARGER) if range_of(LARGER, name) > 0])
 def test_initial_values_are_uniform_over_their_range(name, seed):
     values = np.sort(initial_parameters(LARGER, seed)[name].reshape(-1)) / range_of(LARGER, name)
     n = values.size
@@ -151,6 +170,16 @@ def test_initial_values_are_uniform_over_their_range(name, seed):
     largest_gap = max(np.abs(distribution - steps[:-1]).max(), np.abs(distribution - steps[1:]).max())
     # Kolmogorov and Smirnov: a right sample stays below 2.23/sqrt(n) but for one in ten thousand; the seeds are fixed.
     assert largest_gap <= 2.23 / math.sqrt(n)
+
+
+@pytest.mark.row("W27")
+def test_a_model_of_words_begins_as_the_word_seeds():
+    """U(-0.1, 0.1) for embedding and decoder, a decoder's bias of 0, and PyTorch's own U(+-1/sqrt(H)) for the LSTM."""
+    params = initial_parameters(LARGER, seed=5)
+    assert not params["decoder.bias"].any()
+    for name, r in (("embedding.weight", 0.1), ("decoder.weight", 0.1), ("lstm.weight_hh_l1", 130**-0.5)):
+        # of thousands of values, the largest is within a hundredth of its bound
+        assert 0.99 * r < np.abs(params[name]).max() <= r
 
 
 @pytest.mark.row("BC11")
