@@ -1,5 +1,8 @@
 """ids -> windows. Every window is a pure function of its number, so nothing has to be saved to resume but a step.
 
+Two ways to cut a text: `Windows`, all alike, as the character seed has them, and `Rows`, which leave nothing of a row
+unread. Either is what a training epoch reads: windows by number, and how many there are.
+
 The text is cut into B rows that are read side by side; a window is T steps of all rows, and the next window goes on
 where the last one stopped, so state can be carried:
 
@@ -13,7 +16,7 @@ of its successor (`last_target="wrap"`): B wrong targets an epoch, kept for comp
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -24,14 +27,24 @@ LastTarget = Literal["next", "wrap"]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """inputs, targets: int64 [T,B]."""
+    """inputs, targets: int64 [T,B]. fresh: bool [B], the rows whose state is zero when the window begins, whatever the
+    window before left; None: no row's."""
 
     inputs: np.ndarray
     targets: np.ndarray
+    fresh: np.ndarray | None = None
 
     @property
     def tokens(self) -> int:
         return self.targets.size
+
+
+class Epoch(Protocol):
+    """The windows that one pass over a text takes, in order."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, k: int) -> Window: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class Windows:
     last_target: LastTarget = "next"
 
     def __post_init__(self) -> None:
-        _check_ids(self.ids)
+        check_ids(self.ids)
         if self.batch_size < 1 or self.seq_length < 1:
             raise DataError(f"batch_size={self.batch_size}, seq_length={self.seq_length}: expected at least 1 each")
         if len(self) == 0:
@@ -76,6 +89,50 @@ class Windows:
             last = self.ids[first + T]
         return Window(inputs, np.concatenate([inputs[1:], last[None]]))
 
+    def epoch_length(self, e: int) -> int:
+        return len(self)
+
+    def epoch(self, e: int) -> "Windows":
+        """Every epoch is this one."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """B adjacent rows of R steps, cut at `borders` and wholly read, by number. Every target is the text's next token,
+    so a row's last one is the first input of the row below:
+
+        text  a b c d e f g h i     B = 2 rows of R = 4 steps, borders 0 3 4
+        row 0 [a b c] [d]           targets [b c d] [e]
+        row 1 [e f g] [h]           targets [f g h] [i]
+
+    ids: int64 [n], n > B*R; borders: int64 [windows + 1], rising from 0 to R. article_ends: int64, rising, one past the
+    last place of each article in `ids`; a row is then fresh in the window after one that read the end of an article.
+    """
+
+    ids: np.ndarray
+    batch_size: int
+    borders: np.ndarray
+    article_ends: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.borders) - 1
+
+    def __getitem__(self, k: int) -> Window:
+        if not 0 <= k < len(self):
+            raise IndexError(f"window {k} of {len(self)}")
+        first = np.arange(self.batch_size) * self.borders[-1]  # [B]
+        places = first + np.arange(self.borders[k], self.borders[k + 1])[:, None]  # [T,B]
+        return Window(self.ids[places], self.ids[places + 1], self._fresh(first, k))
+
+    def _fresh(self, first: np.ndarray, k: int) -> np.ndarray | None:
+        if self.article_ends is None or k == 0:
+            return None
+        before, now = (
+            np.searchsorted(self.article_ends, first + border, side="right") for border in self.borders[k - 1 : k + 1]
+        )
+        return now > before  # articles that ended by then
+
 
 def get_batches(
     ids: np.ndarray, batch_size: int, seq_length: int, last_target: LastTarget = "next"
@@ -99,28 +156,28 @@ def evaluation_segments(
     fewer than B tokens that are left as a segment of one row. A text shorter than that takes fewer rows.
     """
     if coverage == "windows":
-        windows = Windows(ids, batch_size, seq_length, last_target)
-        yield (windows[k] for k in range(len(windows)))
+        yield _windows_of(Windows(ids, batch_size, seq_length, last_target))
         return
-    _check_ids(ids)
+    check_ids(ids)
     if len(ids) < 2:
         raise DataError(f"nothing to score: {len(ids)} tokens, and scoring needs a token and its successor")
     targets_in_all = len(ids) - 1
     rows = min(batch_size, targets_in_all)
     row_length = targets_in_all // rows
-    yield _rows(ids, 0, rows, row_length, seq_length)
+    yield _windows_of(Rows(ids, rows, equal_borders(row_length, seq_length)))
     if rest := targets_in_all - rows * row_length:
-        yield _rows(ids, rows * row_length, 1, rest, seq_length)
+        yield _windows_of(Rows(ids[rows * row_length :], 1, equal_borders(rest, seq_length)))
 
 
-def _rows(ids: np.ndarray, start: int, rows: int, row_length: int, seq_length: int) -> Iterator[Window]:
-    """Windows over `rows` adjacent stretches of `row_length` tokens, the last window as short as it has to be."""
-    first = start + np.arange(rows) * row_length
-    for t in range(0, row_length, seq_length):
-        steps = np.arange(t, min(t + seq_length, row_length))[:, None]
-        yield Window(ids[first + steps], ids[first + steps + 1])
+def equal_borders(row_length: int, seq_length: int) -> np.ndarray:
+    """Windows of `seq_length` steps, the last as short as it has to be."""
+    return np.append(np.arange(0, row_length, seq_length), row_length)
 
 
-def _check_ids(ids: np.ndarray) -> None:
+def _windows_of(epoch: Epoch) -> Iterator[Window]:
+    return (epoch[k] for k in range(len(epoch)))
+
+
+def check_ids(ids: np.ndarray) -> None:
     if ids.ndim != 1 or ids.dtype != np.int64:
         raise ShapeError(f"ids are {ids.dtype} {list(ids.shape)}, expected int64 [n]: use Vocabulary.encode")

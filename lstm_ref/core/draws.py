@@ -105,7 +105,7 @@ def stream_number(name: str) -> int:
 @dataclass(frozen=True, slots=True)
 class Draws:
     """All random numbers of one step of one run. seed: 64 bits; step: 32 bits. Streams are named by the caller:
-    `init/<parameter>`, `dropout/<where>`, `sample`."""
+    `init/<parameter>`, `dropout/<where>`, `article_order`, `window_length`, `sample`."""
 
     seed: int
     step: int = 0
@@ -134,6 +134,11 @@ class Draws:
             return ((self.words(stream, n) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
         words = self.words(stream, 2 * n)
         return _float64(words[:n], words[n:]).reshape(shape)
+
+    def normal(self, stream: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Standard normal, float64: sqrt(-2 ln u) cos(2 pi v) of two uniform numbers [Box & Muller 1958, Eq. 1]."""
+        u, v = self.uniform(stream, (2, *shape))
+        return np.sqrt(-2 * np.log(1 - u)) * np.cos(2 * np.pi * v)  # 1 - u: in (0, 1]
 
     def one_each_step(self, stream: str) -> Iterator[float]:
         """at(step).uniform(stream, (1,)) of this step and every later one, made 256 at a time: one by one costs a
