@@ -26,7 +26,7 @@ from lstm_ref.core.errors import CheckpointError, LstmError
 from lstm_ref.core.params import check_optimizer_state, check_parameters
 from lstm_ref.core.vocab import Vocabulary
 
-SCHEMA = 1
+SCHEMA = 2  # 1: before there were windows of different lengths
 METADATA_KEY = "lstm-parity"
 Count = Annotated[int, Field(ge=0)]
 _GROUPS = ("model", "optimizer", "carry")
@@ -37,14 +37,21 @@ class Progress:
     """Where a run stands. Everything else (windows, masks, draws) is a function of the step."""
 
     step: Count = 0  # updates done
-    evaluated_step: Count = 0  # the last step whose validation was logged
+    evaluated_step: Count = 0  # the last step whose log line, and validation if it had one, is done
     loss: float | None = None  # of the last step, nats
     gradient_norm: float | None = None  # of the last step, before clipping
     loss_sum: float = 0.0  # since the last log line, over loss_count steps
     loss_count: Count = 0
     best_loss: float | None = None  # lowest validation loss, nats a token
     best_step: Count = 0
+    tokens: Count = 0  # trained on so far
     seconds: float = 0.0  # spent training so far, all sessions of the run together
+    interval_seconds: float = 0.0  # of these, since the last log line
+    epoch_seconds: float = 0.0  # in this epoch, its validations included
+    plateaus: Count = 0  # validations that lowered lr
+    validations: tuple[float, ...] = ()  # nt-asgd: the losses by which it will begin to average
+    averaging: bool = False  # nt-asgd: it has begun
+    exchanged: bool = False  # `model` is the average here, and `average` in `optimizer` the parameters
 
 
 _PROGRESS = TypeAdapter(Progress)
@@ -117,24 +124,31 @@ class Checkpoint:
             checkpoint = cls._from_parts(json.loads(header), tensors, source=str(path))
         except ValidationError as error:
             first = error.errors()[0]
-            raise CheckpointError(f"{path} does not fit itself: progress.{first['loc'][0]}: {first['msg']}") from None
+            where = ".".join(map(str, ("progress", *first["loc"])))
+            raise CheckpointError(f"{path} does not fit itself: {where}: {first['msg']}") from None
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, LstmError) as error:
             raise CheckpointError(f"{path} does not fit itself: {error}") from None
         return checkpoint
 
     @classmethod
     def _from_parts(cls, values: dict[str, Any], tensors: Mapping[str, np.ndarray], source: str) -> Self:
-        if values["schema"] != SCHEMA:
-            raise CheckpointError(f"its schema is {values['schema']}, this version reads {SCHEMA}; update lstm-parity")
+        if values["schema"] not in range(1, SCHEMA + 1):
+            raise CheckpointError(
+                f"its schema is {values['schema']}, this version reads 1 to {SCHEMA}; update lstm-parity"
+            )
         groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in _GROUPS}
         for name, value in tensors.items():
             group, _, rest = name.partition(".")
             groups[group][rest] = value
+        config = RunConfig.from_dict(values["config"], source)
+        progress = _PROGRESS.validate_json(json.dumps(values["progress"]), strict=True)
+        if values["schema"] == 1:  # it counted no tokens: every step had as many
+            progress.tokens = progress.step * config.batch_size * config.seq_length
         checkpoint = cls(
-            RunConfig.from_dict(values["config"], source),
+            config,
             Vocabulary.from_dict(values["vocabulary"]),
             str(values["corpus_sha256"]),
-            _PROGRESS.validate_json(json.dumps(values["progress"]), strict=True),
+            progress,
             **groups,
             versions=dict(values["versions"]),
         )

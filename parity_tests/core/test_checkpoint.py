@@ -108,7 +108,14 @@ progresses = st.builds(
     loss_count=counts,
     best_loss=losses,
     best_step=counts,
+    tokens=counts,
     seconds=st.floats(0, allow_infinity=False),
+    interval_seconds=st.floats(0, allow_infinity=False),
+    epoch_seconds=st.floats(0, allow_infinity=False),
+    plateaus=counts,
+    validations=st.lists(st.floats(0, allow_infinity=False), max_size=4).map(tuple),
+    averaging=st.booleans(),
+    exchanged=st.booleans(),
 )
 
 
@@ -161,7 +168,7 @@ def test_a_model_rebuilt_from_its_checkpoint_gives_identical_logits(path):
     before, after = model_of(saved), model_of(Checkpoint.load(path))
     logits, _ = before.logits(inputs, before.zero_state(2))
     assert logits.shape == (3, 2, 7)
-    assert np.abs(logits).max() > 0.1
+    assert np.abs(logits).max() > 0.01
     np.testing.assert_array_equal(after.logits(inputs, after.zero_state(2))[0], logits, strict=True)
 
 
@@ -198,11 +205,11 @@ def test_the_file_tells_any_safetensors_reader_what_a_run_needs_to_go_on(path):
     with safe_open(path, framework="numpy") as file:
         header = json.loads(file.metadata()[METADATA_KEY])
         names = set(file.keys())
-    assert header["schema"] == 1
+    assert header["schema"] == 2
     assert header["config"] == saved.config.to_dict()  # the dropout rates and the seed of all draws among it
     assert header["vocabulary"] == {"kind": "char", "tokens": "".join(VOCABULARY.tokens)}
     assert header["corpus_sha256"] == saved.corpus_sha256
-    assert header["progress"] == asdict(saved.progress)
+    assert header["progress"] == json.loads(json.dumps(asdict(saved.progress)))
     assert header["versions"] == saved.versions
     assert names == (
         {f"model.{name}" for name in saved.model}
@@ -307,9 +314,9 @@ def test_another_programs_file_is_refused_even_where_numpy_has_no_such_dtype(pat
 
 def test_a_file_of_a_newer_schema_is_refused(path, monkeypatch):
     with monkeypatch.context() as newer:
-        newer.setattr(checkpoint_module, "SCHEMA", 2)
+        newer.setattr(checkpoint_module, "SCHEMA", 3)
         make().save(path)
-    assert refusal(path).endswith("its schema is 2, this version reads 1; update lstm-parity")
+    assert refusal(path).endswith("its schema is 3, this version reads 1 to 2; update lstm-parity")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
