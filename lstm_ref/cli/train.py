@@ -41,23 +41,76 @@ def train(
 
     lstm train char-anna --backend torch --set hidden_sizes=256,256 --set lr=0.002
 
+    A preset is a choice of these fields, here with their defaults. The text:
+
+    - corpus (pydoc): the text; a name of `lstm data list`, or the path of a file or folder
+    - vocabulary (char): tokens are char, byte or word
+    - vocabulary_order (sorted): of the ids; or seen, as first seen in the text
+    - validation_fraction (0.1): the last part of a text that has no validation part of its own
+    - article_order (fixed): of the training text; or shuffled, another one each epoch
+
+    The model:
+
+    - embedding_size (0): numbers that a token becomes; 0 is one-hot input
+    - hidden_sizes (256,256): units of each layer; this matters most, so take what time allows, and add dropout if the
+      validation loss stays behind the training loss
+    - tied (false): true lets one matrix embed and decode; the last layer is then as large as the embedding
+    - dropout_embedding (0): share of the words that a window does without, wherever they stand
+    - dropout_input (0): dropout on what the words become
+    - dropout_between (0.5): dropout between layers
+    - dropout_output (0.5): dropout on the output of the last layer
+    - dropout_locked (false): true drops the same units at all steps of a window
+    - weight_drop (0): dropout on the recurrent weights
+    - ar_alpha (0): penalty on large outputs of the last layer
+    - tar_beta (0): penalty on outputs that change from step to step
+
+    Training:
+
+    - epochs (10): passes over the training text
+    - batch_size (10): rows of text that are read side by side
+    - seq_length (50): steps that gradients reach back; more learns longer context and costs memory
+    - window_lengths (fixed): all of seq_length; or mixture, 19 of 20 about that long and one half of it
+    - last_target (next): of a row's last window, the next token; or wrap, the original notebook's
+    - reset_at_article (false): true clears a row's state after the window in which an article ended
+    - optimizer (adam): kind of update; or adamw, sgd, or nt-asgd, which ends as an average of its steps
+    - lr (0.001): step size of the optimizer
+    - lr_by_length (false): true lets a window of T steps take lr times T / seq_length
+    - schedule (constant): of lr; plateau quarters it when a validation is no better than the best, one-cycle warms up
+      to it and ends near 0
+    - beta1 (0.9): decay of Adam's mean of gradients
+    - beta2 (0.999): decay of Adam's mean of their squares
+    - eps (1e-08): what Adam adds to their root
+    - weight_decay (0): pull of the weights towards 0; adamw applies it apart from the gradient
+    - nonmonotone (5): nt-asgd averages once a validation is worse than the best before the last so many
+    - clip (5): largest norm of the gradient
+
+    Validation, log and checkpoints:
+
+    - evaluation (full): every token is scored; or windows, full windows only, as the original notebook does
+    - validation_batch_size (0): rows of it; 0 is batch_size
+    - validate (lines): with every log line; or epochs, at the end of every epoch
+    - print_every (10): steps between two log lines
+    - checkpoint_every (100): steps between two checkpoints
+    - keep_checkpoints (2): so many of the last; the best is kept besides
+    And seed, backend, device and precision: the options of these names.
+
     Parameters
     ----------
     preset
-        tiny (text that ships with Python, under a minute) or char-anna (2x512 units on Anna Karenina).
+        tiny (text that ships with Python, under a minute), char-anna (2x512 units on Anna Karenina), word-seed (3x200
+        units on the words of WikiText-2), awd-wikitext2 (AWD-LSTM on the same, 750 epochs) or word-fast (2x300 units
+        on the same, a few epochs).
     assignments
         A field of the config, as often as needed. A wrong name lists the fields. Strongest of all sources: before the
-        environment (LSTM_LR=0.002), a config file, the preset, and the defaults. What the numbers do: hidden_sizes
-        (units of each layer) matters most; take what time allows, and add dropout if the validation loss stays behind
-        the training loss. batch_size rows of text are read side by side. seq_length is how far back gradients reach:
-        longer learns longer context and costs memory. lr is Adam's step size.
+        environment (LSTM_LR=0.002), a config file, the preset, and the defaults.
     config
         A TOML file of fields, or a run's config.json.
     run
         The run folder [default: runs/PRESET-DATE-TIME].
     resume_from
         A run folder or checkpoint to go on with; auto: the folder of --run, or else the newest of this preset, and a
-        new run where there is none. Then --set may change lr, epochs and whatever does not alter windows or shapes.
+        new run where there is none. Then --set may change lr, epochs and whatever does not alter windows or shapes;
+        a new lr is taken as it is, whatever the schedule had left of the old one.
     backend
         numpy or torch, or another that is installed.
     device
@@ -103,7 +156,7 @@ def fit(trainer: Trainer, quiet: bool) -> None:
     note(f"{config.backend}, {config.device}, {config.precision}, seed {config.seed}; {trainer.run.path}")
     with (
         StopFlag() as stop,
-        TrainingBar(trainer.total_steps, config.batch_size * config.seq_length, progress.step, quiet) as bar,
+        TrainingBar(config, trainer.total_steps, progress.step, quiet) as bar,
     ):
         trainer.observer = Observer(bar.step, bar.log, stop)
         trainer.fit()

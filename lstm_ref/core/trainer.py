@@ -1,18 +1,20 @@
 """The one training loop: epochs, carry, evaluation, checkpoints, resume, stopping. It knows `LanguageModel` only.
 
-Step k trains on window k mod n of epoch k div n, with Draws(seed, k): what a step does depends on its number and on
-the state that a checkpoint holds, and on nothing else. So a run that was stopped goes on bit by bit as if it had not.
+Steps are counted through all epochs, which need not have equally many. A step's number gives its epoch, its window, its
+dropout and its learning rate; what it does depends on that and on the state that a checkpoint holds, and on nothing
+else. So a run that was stopped goes on bit by bit as if it had not.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from lstm_ref.core.batching import Windows, evaluation_segments
+from lstm_ref.core.batching import Epoch, Window, evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint, Progress
 from lstm_ref.core.config import CHANGEABLE, RunConfig
 from lstm_ref.core.corpora import Corpus
@@ -20,37 +22,12 @@ from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import versions
 from lstm_ref.core.errors import CheckpointError, ConfigError, DivergedError, InterruptedRunError
 from lstm_ref.core.language_model import LanguageModel, State, StepResult, StepSettings, load_backend
+from lstm_ref.core.log_record import LogRecord
 from lstm_ref.core.params import initial_parameters
 from lstm_ref.core.runlog import RunFolder
+from lstm_ref.core.schedule import PLATEAU_FACTOR, averaging_begins, learning_rate
+from lstm_ref.core.stream import Stream, training_stream
 from lstm_ref.core.vocab import Vocabulary
-
-
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """One log line. Losses in nats a token; `loss` is the last window's, with dropout, as the seed prints it, and
-    `mean_loss` the mean since the last line."""
-
-    epoch: int
-    epochs: int
-    step: int
-    loss: float
-    mean_loss: float
-    val_loss: float
-    best: bool
-    gradient_norm: float
-    tokens_per_second: float
-    seconds: float
-
-    @property
-    def line(self) -> str:
-        """The character seed's."""
-        return (
-            f"Epoch: {self.epoch}/{self.epochs}... Step: {self.step}... "
-            f"Loss: {self.loss:.4f}... Val Loss: {self.val_loss:.4f}"
-        )
-
-    def to_dict(self) -> dict[str, float]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(slots=True)
@@ -70,49 +47,102 @@ class Trainer:
     model: LanguageModel
     vocabulary: Vocabulary
     corpus_sha256: str
-    windows: Windows
+    stream: Stream
     validation_ids: np.ndarray
     run: RunFolder
     progress: Progress
     state: State
     observer: Observer = field(default_factory=lambda: Observer())
-    _pending: list[StepResult] = field(default_factory=list)
+    _first_step: np.ndarray = field(init=False)  # [epochs + 1], of each epoch; the last is the number of steps
+    _epoch: tuple[int, Epoch] | None = field(default=None, init=False)  # the one that is read, and its number
+    _pending: list[StepResult] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._first_step = np.cumsum([0, *(self.stream.epoch_length(e) for e in range(self.config.epochs))])
 
     @property
     def total_steps(self) -> int:
-        return self.config.epochs * len(self.windows)
+        return int(self._first_step[-1])
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch, from 0, of step `step` of 0..total_steps - 1."""
+        return int(np.searchsorted(self._first_step, step, side="right")) - 1
+
+    def lr_of(self, step: int) -> float:
+        """Of a full window."""
+        return learning_rate(self.config, step, self.total_steps, self.progress.plateaus)
 
     def fit(self) -> Progress:
         """Trains to the end of the last epoch. Raises DivergedError or InterruptedRunError; nothing is lost."""
+        try:
+            self._train()
+        except InterruptedRunError:
+            self.save()
+            raise
+        return self.progress
+
+    def _train(self) -> None:
         progress, config = self.progress, self.config
-        settings = StepSettings(lr=config.lr, clip=config.clip)
         if progress.step == 0:  # something to go on with from the first moment, and room on the disk for it
             self.save()
         while True:
-            if progress.step % config.print_every == 0 and progress.evaluated_step < progress.step:
+            if progress.evaluated_step < progress.step and (self._line_is_due() or self._validation_is_due()):
                 self._log()
             self._stop_if_asked()
             if progress.step > 0 and progress.step % config.checkpoint_every == 0:
                 self.save()
             if progress.step >= self.total_steps:
                 break
-            self._step(settings)
+            self._step()
         self.save()
-        return progress
 
-    def _step(self, settings: StepSettings) -> None:
-        progress, begin = self.progress, time.perf_counter()
-        k = progress.step % len(self.windows)
-        if k == 0:  # the state is carried inside an epoch, and starts anew with each
-            self.state = self.model.zero_state(self.config.batch_size)
-        result = self.model.train_step(self.windows[k], self.state, Draws(self.config.seed, progress.step), settings)
+    def _line_is_due(self) -> bool:
+        return self.progress.step % self.config.print_every == 0
+
+    def _validation_is_due(self) -> bool:
+        if self.config.validate == "lines":
+            return self._line_is_due()
+        return self.progress.step in self._first_step
+
+    def _step(self) -> None:
+        progress, config, begin = self.progress, self.config, time.perf_counter()
+        window = self._next_window()
+        part = len(window.inputs) / config.seq_length if config.lr_by_length else 1
+        settings = StepSettings(lr=self.lr_of(progress.step) * part, clip=config.clip)
+        result = self.model.train_step(window, self.state, Draws(config.seed, progress.step), settings)
         self.state = result.state
         progress.step += 1
+        progress.tokens += window.tokens
         self._pending.append(result)
-        if len(self._pending) >= self.config.print_every or self.config.device == "cpu":
+        if len(self._pending) >= config.print_every or config.device == "cpu":
             self._settle()
-        progress.seconds += time.perf_counter() - begin
+        elapsed = time.perf_counter() - begin
+        progress.seconds += elapsed
+        progress.interval_seconds += elapsed
+        progress.epoch_seconds += elapsed
         self.observer.on_step(progress)
+
+    def _next_window(self) -> Window:
+        """And the state that it begins with: carried inside an epoch, zero at its start and in rows that are fresh."""
+        progress = self.progress
+        e = self.epoch_of(progress.step)
+        k = progress.step - int(self._first_step[e])
+        if self._epoch is None or self._epoch[0] != e:
+            self._epoch = e, self.stream.epoch(e)
+        window = self._epoch[1][k]
+        if k == 0:
+            self.state = self.model.zero_state(self.config.batch_size)
+            progress.epoch_seconds = 0.0
+        elif window.fresh is not None:
+            self._forget(window.fresh)
+        return window
+
+    def _forget(self, rows: np.ndarray) -> None:
+        """The state of these rows, bool [B], is zero."""
+        if rows.any():
+            arrays = self.model.state_arrays(self.state)
+            zeroed = {name: np.where(rows[:, None], 0, array) for name, array in arrays.items()}
+            self.state = self.model.state_from_arrays(zeroed)
 
     def _settle(self) -> None:
         """Waits for the losses that are still on their way from a device, and looks at them."""
@@ -130,38 +160,78 @@ class Trainer:
         self._pending.clear()
 
     def _remedy(self) -> str:
-        lower = f"--resume {self.run.path} --set lr={self.config.lr / 4:g}"
+        lr = self.config.lr * PLATEAU_FACTOR ** (self.progress.plateaus + 1)
+        lower = f"--resume {self.run.path} --set lr={lr:g}"
         return f"go on from the last checkpoint with a lower lr: {lower}" if self.run.steps() else "try a lower lr"
 
     def evaluate(self, ids: np.ndarray) -> float:
-        """Mean negative log-likelihood of `ids` in nats a token, without dropout, from the zero state.
+        """Mean negative log-likelihood of `ids` in nats a token, without dropout, from the zero state; of the average,
+        where there is one. Always the same windows in the same order.
 
         Between two steps, as all that asks for a stop: interrupted here, a run that goes on evaluates first."""
         config, total, tokens = self.config, 0.0, 0
-        segments = evaluation_segments(ids, config.batch_size, config.seq_length, config.evaluation, config.last_target)
-        for segment in segments:
-            state = None
-            for window in segment:
-                self._stop_if_asked()
-                state = self.model.zero_state(window.inputs.shape[1]) if state is None else state
-                result = self.model.evaluate(window, state)
-                state, total, tokens = result.state, total + result.total, tokens + result.tokens
+        with self._averaged():
+            for segment in _evaluation_segments(config, ids):
+                state = None
+                for window in segment:
+                    self._stop_if_asked()
+                    state = self.model.zero_state(window.inputs.shape[1]) if state is None else state
+                    result = self.model.evaluate(window, state)
+                    state, total, tokens = result.state, total + result.total, tokens + result.tokens
         return total / tokens
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Meanwhile the model is the one to be judged and kept: of nt-asgd, the average."""
+        if not self.progress.averaging:
+            yield
+            return
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        self.model.exchange_average()
+        self.progress.exchanged = not self.progress.exchanged
 
     def train_loss(self) -> float:
         """Of the first part of the training text, as long as the validation text, without dropout: the number that
-        may be compared with the validation loss. The log's training loss has dropout on and is one window's."""
-        return self.evaluate(self.windows.ids[: len(self.validation_ids)])
+        may be compared with the validation loss. The log's training loss has dropout on."""
+        return self.evaluate(self.stream.ids[: len(self.validation_ids)])
 
     def _log(self) -> None:
+        """A line, a validation, or both."""
         self._settle()
-        progress, config = self.progress, self.config
+        progress = self.progress
+        val_loss = self._validate() if self._validation_is_due() else None
+        best = val_loss is not None and (progress.best_loss is None or val_loss < progress.best_loss)
+        if best:
+            progress.best_loss, progress.best_step = val_loss, progress.step
+        record = self._record(val_loss, best)
+        progress.evaluated_step = progress.step
+        progress.loss_sum, progress.loss_count, progress.interval_seconds = 0.0, 0, 0.0
+        self.run.log(record.to_dict())
+        if val_loss is not None:
+            self._learn_from(val_loss, best)
+        if best:
+            with self._averaged():
+                self.run.save_best(self.checkpoint())
+        self.observer.on_log(record)
+
+    def _validate(self) -> float:
+        begin = time.perf_counter()
         val_loss = self.evaluate(self.validation_ids)
         if not math.isfinite(val_loss):
-            raise DivergedError(f"validation loss {val_loss} at step {progress.step}; {self._remedy()}")
-        best = progress.best_loss is None or val_loss < progress.best_loss
-        record = LogRecord(
-            epoch=(progress.step - 1) // len(self.windows) + 1,
+            raise DivergedError(f"validation loss {val_loss} at step {self.progress.step}; {self._remedy()}")
+        self.progress.epoch_seconds += time.perf_counter() - begin
+        return val_loss
+
+    def _record(self, val_loss: float | None, best: bool) -> LogRecord:
+        progress, config = self.progress, self.config
+        return LogRecord(
+            epoch=self.epoch_of(progress.step - 1) + 1,
             epochs=config.epochs,
             step=progress.step,
             loss=progress.loss if progress.loss is not None else math.nan,
@@ -169,27 +239,32 @@ class Trainer:
             val_loss=val_loss,
             best=best,
             gradient_norm=progress.gradient_norm if progress.gradient_norm is not None else math.nan,
-            tokens_per_second=progress.step * config.batch_size * config.seq_length / max(progress.seconds, 1e-9),
+            lr=self.lr_of(progress.step - 1),
+            tokens_per_second=progress.tokens / max(progress.seconds, 1e-9),
+            ms_per_step=1000 * progress.interval_seconds / max(1, progress.loss_count),
+            epoch_seconds=progress.epoch_seconds,
             seconds=progress.seconds,
         )
-        progress.evaluated_step, progress.loss_sum, progress.loss_count = progress.step, 0.0, 0
-        self.run.log(record.to_dict())
-        if best:
-            progress.best_loss, progress.best_step = val_loss, progress.step
-            self.run.save_best(self.checkpoint())
-        self.observer.on_log(record)
+
+    def _learn_from(self, val_loss: float, best: bool) -> None:
+        """What a validation changes about the steps after it: see core.schedule."""
+        progress, config = self.progress, self.config
+        if config.schedule == "plateau" and not best:
+            progress.plateaus += 1
+        if config.optimizer == "nt-asgd" and not progress.averaging:
+            progress.validations += (val_loss,)
+            if averaging_begins(progress.validations, config.nonmonotone):
+                self.model.start_averaging()
+                progress.averaging = True
 
     def _stop_if_asked(self) -> None:
-        """Saves and raises. Called between steps only, so what is saved is whole."""
-        signal_number = self.observer.stop()
-        if not signal_number:
-            return
-        self.save()
-        raise InterruptedRunError(
-            f"stopped by signal {signal_number} at step {self.progress.step} of {self.total_steps}, saved; "
-            f"go on with --resume {self.run.path}",
-            signal_number,
-        )
+        """Raises. Called between steps only, so that what is saved then is whole."""
+        if signal_number := self.observer.stop():
+            raise InterruptedRunError(
+                f"stopped by signal {signal_number} at step {self.progress.step} of {self.total_steps}, saved; "
+                f"go on with --resume {self.run.path}",
+                signal_number,
+            )
 
     def checkpoint(self) -> Checkpoint:
         model = self.model
@@ -215,28 +290,30 @@ def _build(config: RunConfig, vocabulary: Vocabulary) -> LanguageModel:
     return build(model_config, optimizer=config.update, device=config.device, precision=config.precision)
 
 
-def _text(config: RunConfig, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Windows, np.ndarray]:
-    """Training windows and validation ids. Raises DataError while there is nothing to lose yet."""
+def _text(config: RunConfig, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Stream, np.ndarray]:
+    """What is trained on, and the validation ids. Raises DataError while there is nothing to lose yet."""
     ids = vocabulary.encode(corpus.text)
     border = config.split(len(ids))
-    windows = Windows(ids[:border], config.batch_size, config.seq_length, config.last_target)
+    stream = training_stream(config, ids[:border], np.array([0, border]))
     validation = ids[border:]
-    segments = evaluation_segments(
-        validation, config.batch_size, config.seq_length, config.evaluation, config.last_target
-    )
-    next(segments)
-    return windows, validation
+    next(_evaluation_segments(config, validation))
+    return stream, validation
+
+
+def _evaluation_segments(config: RunConfig, ids: np.ndarray) -> Iterator[Iterator[Window]]:
+    batch_size = config.validation_batch_size or config.batch_size
+    return evaluation_segments(ids, batch_size, config.seq_length, config.evaluation, config.last_target)
 
 
 def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
     """A new run: initial parameters from the seed."""
     vocabulary = Vocabulary.build(corpus.text, config.vocabulary, config.vocabulary_order)
-    windows, validation = _text(config, corpus, vocabulary)
+    stream, validation = _text(config, corpus, vocabulary)
     model = _build(config, vocabulary)
     model.load_parameters(initial_parameters(model.config, config.seed))
     run.describe(config)
     state = model.zero_state(config.batch_size)
-    return Trainer(config, model, vocabulary, corpus.sha256, windows, validation, run, Progress(), state)
+    return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, Progress(), state)
 
 
 def resume(
@@ -259,14 +336,28 @@ def resume(
             f"expected {checkpoint.corpus_sha256[:12]}...; resume with the same text"
         )
     vocabulary = checkpoint.vocabulary
-    windows, validation = _text(config, corpus, vocabulary)
+    stream, validation = _text(config, corpus, vocabulary)
     model = _build(config, vocabulary)
     model.load_parameters(checkpoint.model)
     model.load_optimizer_state(checkpoint.optimizer)
+    progress = _take_up(checkpoint, config, model)
     run.describe(config)
-    run.forget_after(checkpoint.progress.step)
+    run.forget_after(progress.step)
     state = model.state_from_arrays(checkpoint.carry)
-    return Trainer(config, model, vocabulary, corpus.sha256, windows, validation, run, checkpoint.progress, state)
+    return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, progress, state)
+
+
+def _take_up(checkpoint: Checkpoint, config: RunConfig, model: LanguageModel) -> Progress:
+    """Where the run stands. A new lr or schedule is taken as it is: what plateaus left of the old one is forgotten."""
+    progress = replace(checkpoint.progress)
+    if (config.lr, config.schedule) != (checkpoint.config.lr, checkpoint.config.schedule):
+        progress.plateaus = 0
+    if progress.exchanged:
+        model.exchange_average()
+        progress.exchanged = False
+    if progress.averaging and checkpoint.optimizer.get("averaged") == 0:  # it was to begin with the next step
+        model.start_averaging()
+    return progress
 
 
 def model_of(checkpoint: Checkpoint, **changes: object) -> LanguageModel:

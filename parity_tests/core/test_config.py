@@ -25,60 +25,98 @@ from lstm_ref.core.errors import ConfigError
 
 sizes = st.integers(1, MAX_SIZE)
 rates = st.floats(0, 1, exclude_max=True)
+not_negative = st.floats(0, allow_infinity=False)
 positives = st.floats(0, exclude_min=True, allow_infinity=False)
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-/. ", min_size=1, max_size=20)
 
-configs = st.builds(
-    RunConfig,
-    corpus=names,
-    vocabulary=st.sampled_from(["char", "byte"]),
-    vocabulary_order=st.sampled_from(["sorted", "seen"]),
-    validation_fraction=st.floats(0, 1, exclude_min=True, exclude_max=True),
-    embedding_size=sizes,
-    hidden_sizes=st.lists(sizes, min_size=1, max_size=16).map(tuple),
-    dropout_input=rates,
-    dropout_between=rates,
-    dropout_output=rates,
-    epochs=sizes,
-    batch_size=sizes,
-    seq_length=sizes,
-    last_target=st.sampled_from(["next", "wrap"]),
-    lr=positives,
-    beta1=rates,
-    beta2=rates,
-    eps=positives,
-    clip=positives,
-    evaluation=st.sampled_from(["full", "windows"]),
-    print_every=sizes,
-    checkpoint_every=sizes,
-    keep_checkpoints=sizes,
-    seed=st.integers(0, 2**64 - 1),
-    backend=names,
-    device=st.sampled_from(["cpu", "cuda"]),
-    precision=st.sampled_from(["float32", "float64", "bf16"]),
-)
+WORDS = {"article_order": "shuffled", "window_lengths": "mixture", "reset_at_article": True}  # not by full windows
+VALUES = {
+    "corpus": names,
+    "vocabulary": st.sampled_from(["char", "byte", "word"]),
+    "vocabulary_order": st.sampled_from(["sorted", "seen"]),
+    "validation_fraction": st.floats(0, 1, exclude_min=True, exclude_max=True),
+    "article_order": st.sampled_from(["fixed", "shuffled"]),
+    "embedding_size": sizes,
+    "hidden_sizes": st.lists(sizes, min_size=1, max_size=16).map(tuple),
+    "tied": st.just(False),
+    **dict.fromkeys(["dropout_embedding", "dropout_input", "dropout_between", "dropout_output", "weight_drop"], rates),
+    "dropout_locked": st.booleans(),
+    "ar_alpha": not_negative,
+    "tar_beta": not_negative,
+    **dict.fromkeys(["epochs", "batch_size", "seq_length", "nonmonotone"], sizes),
+    "window_lengths": st.sampled_from(["fixed", "mixture"]),
+    "last_target": st.just("next"),
+    "reset_at_article": st.booleans(),
+    "optimizer": st.sampled_from(["adam", "adamw", "sgd", "nt-asgd"]),
+    "lr": positives,
+    "lr_by_length": st.booleans(),
+    "schedule": st.sampled_from(["constant", "plateau", "one-cycle"]),
+    "beta1": rates,
+    "beta2": rates,
+    "eps": positives,
+    "weight_decay": not_negative,
+    "clip": positives,
+    "evaluation": st.sampled_from(["full", "windows"]),
+    "validation_batch_size": st.integers(0, MAX_SIZE),
+    "validate": st.sampled_from(["lines", "epochs"]),
+    **dict.fromkeys(["print_every", "checkpoint_every", "keep_checkpoints"], sizes),
+    "seed": st.integers(0, 2**64 - 1),
+    "backend": names,
+    "device": st.sampled_from(["cpu", "cuda"]),
+    "precision": st.sampled_from(["float32", "float64", "bf16"]),
+}
+
+
+def tied(config: RunConfig) -> RunConfig:
+    hidden_sizes = (*config.hidden_sizes[:-1], config.embedding_size)
+    return dataclasses.replace(config, tied=True, hidden_sizes=hidden_sizes)
+
+
+def wrapped(config: RunConfig) -> RunConfig:
+    plain = {field: getattr(RunConfig(), field) for field in WORDS}
+    return dataclasses.replace(config, vocabulary="byte", last_target="wrap", **plain)
+
+
+free_configs = st.builds(RunConfig, **VALUES)
+configs = free_configs | free_configs.map(tied) | free_configs.map(wrapped)
 
 # One value that cannot be for every field, and what the error shows of it.
 BAD_VALUES = {
     "corpus": ("", "''"),
-    "vocabulary": ("word", "'word'"),
+    "vocabulary": ("syllable", "'syllable'"),
     "vocabulary_order": ("random", "'random'"),
     "validation_fraction": (1, "1"),
+    "article_order": ("sorted", "'sorted'"),
     "embedding_size": (-1, "-1"),
     "hidden_sizes": ("64,many", "'many'"),
+    "tied": ("perhaps", "'perhaps'"),
+    "dropout_embedding": (1.5, "1.5"),
     "dropout_input": (-0.1, "-0.1"),
     "dropout_between": (1.0, "1.0"),
     "dropout_output": ("half", "'half'"),
+    "dropout_locked": (2, "2"),
+    "weight_drop": (1, "1"),
+    "ar_alpha": (-2, "-2"),
+    "tar_beta": ("nan", "'nan'"),
     "epochs": (0, "0"),
     "batch_size": (MAX_SIZE + 1, "1048577"),
     "seq_length": (2.5, "2.5"),
+    "window_lengths": ("normal", "'normal'"),
     "last_target": ("skip", "'skip'"),
+    "reset_at_article": (None, "None"),
+    "optimizer": ("asgd", "'asgd'"),
     "lr": (0, "0"),
+    "lr_by_length": ("half", "'half'"),
+    "schedule": ("cosine", "'cosine'"),
     "beta1": (1, "1"),
     "beta2": ([0.9], "[0.9]"),
     "eps": ("inf", "'inf'"),
+    "weight_decay": (-1e-6, "-1e-06"),
+    "nonmonotone": (0, "0"),
     "clip": (float("nan"), "nan"),
     "evaluation": ("none", "'none'"),
+    "validation_batch_size": (-1, "-1"),
+    "validate": ("never", "'never'"),
     "print_every": (None, "None"),
     "checkpoint_every": ("", "''"),
     "keep_checkpoints": (-2, "-2"),
@@ -111,25 +149,75 @@ def test_char_anna_is_the_notebooks_training_run():
     assert resolve("char-anna", flags={"epochs": "1"}) == dataclasses.replace(config, epochs=1)
 
 
+@pytest.mark.row("W45", "W46")
+def test_word_seed_is_the_word_seeds_training_run():
+    config = preset("word-seed")
+    assert (config.corpus, config.vocabulary, config.vocabulary_order) == ("wikitext-2", "word", "sorted")
+    assert (config.embedding_size, config.hidden_sizes, config.tied) == (400, (200, 200, 200), False)
+    assert (config.dropout_input, config.dropout_between, config.dropout_output) == (0.2, 0.3, 0.2)
+    assert (config.batch_size, config.epochs, config.clip, config.print_every) == (20, 40, 0.25, 20)
+    assert (config.optimizer, config.lr, config.schedule, config.validate) == ("adam", 0.0001, "plateau", "epochs")
+    assert (config.article_order, config.window_lengths, config.seq_length) == ("shuffled", "mixture", 70)
+
+
+@pytest.mark.row("W60")
+def test_awd_wikitext2_is_the_authors_training_run():
+    """`main.py --epochs 750 --data data/wikitext-2 --dropouth 0.2`, and its defaults."""
+    config = preset("awd-wikitext2")
+    assert (config.corpus, config.vocabulary, config.article_order) == ("wikitext-2", "word", "fixed")
+    assert (config.embedding_size, config.hidden_sizes, config.tied) == (400, (1150, 1150, 400), True)
+    assert (config.dropout_embedding, config.dropout_input, config.dropout_between) == (0.1, 0.65, 0.2)
+    assert (config.dropout_output, config.dropout_locked, config.weight_drop) == (0.4, True, 0.5)
+    assert (config.ar_alpha, config.tar_beta, config.weight_decay, config.clip) == (2, 1, 1.2e-6, 0.25)
+    assert (config.optimizer, config.lr, config.nonmonotone, config.lr_by_length) == ("nt-asgd", 30, 5, True)
+    assert (config.batch_size, config.seq_length, config.window_lengths) == (80, 70, "mixture")
+    assert (config.epochs, config.validation_batch_size, config.validate) == (750, 10, "epochs")
+
+
 def test_tiny_needs_no_download_and_little_time():
     config = preset("tiny")
     assert config.corpus == "pydoc"
     assert (config.hidden_sizes, config.batch_size, config.seq_length, config.lr) == ((128,), 32, 50, 0.004)
 
 
+def help_of_train(run_lstm) -> str:
+    """In one line, without frames."""
+    frame = str.maketrans("│╭╰─╮╯", "      ")
+    return " ".join(run_lstm("train", "--help").stdout.translate(frame).split())
+
+
+def explained_fields(text: str) -> dict[str, tuple[str, str]]:
+    """Field -> its default and what is said of it."""
+    return {name: (default, words) for name, default, words in re.findall(r"• (\w+) \((.*?)\): ([^•]*)", text)}
+
+
 @pytest.mark.row("C42")
 def test_train_help_explains_the_notebooks_hyperparameters_under_their_field_names(run_lstm):
-    frame = str.maketrans("│╭╰─╮╯", "      ")
-    text = " ".join(run_lstm("train", "--help").stdout.translate(frame).split())
-    explained = {
+    explained = explained_fields(help_of_train(run_lstm))
+    words = {
         "hidden_sizes": "units of each layer",
         "batch_size": "rows",
         "seq_length": "longer context",
         "lr": "step size",
     }
-    for name, words in explained.items():
-        assert name in FIELDS
-        assert re.search(rf"\b{name}\b[^.]*{words}", text), name
+    assert all(words[name] in explained[name][1] for name in words)
+
+
+@pytest.mark.row("C42")
+def test_train_help_explains_every_field_with_its_default(run_lstm):
+    text = help_of_train(run_lstm)
+    explained, options = explained_fields(text), {"seed", "backend", "device", "precision"}
+    assert explained.keys() | options == set(FIELDS)
+    for name, (default, words) in explained.items():
+        assert RunConfig.from_dict({name: default}) == RunConfig(), name
+        assert len(words.split()) > 1, name
+    for name in options:
+        assert re.search(rf"--{name} [A-Z]+ \w+", text), name
+
+
+def test_train_help_names_every_preset(run_lstm):
+    text = help_of_train(run_lstm)
+    assert all(re.search(rf"\b{name} \(", text) for name in PRESETS)
 
 
 @pytest.mark.row("BC12")
@@ -220,9 +308,25 @@ def test_hidden_sizes_are_read_from_text_and_lists(hidden_sizes):
 
 
 def test_dropout_on_a_one_hot_input_is_refused():
-    with pytest.raises(ConfigError, match=r"dropout_input=0\.25 needs an embedding: set embedding_size"):
-        RunConfig.from_dict({"dropout_input": 0.25})
-    assert RunConfig(dropout_input=0.25, embedding_size=5).dropout_input == 0.25
+    for name in ("dropout_input", "dropout_embedding"):
+        with pytest.raises(
+            ConfigError, match=rf"{name}=0\.25.*: dropout on an embedding needs one: set embedding_size"
+        ):
+            RunConfig.from_dict({name: 0.25})
+        assert getattr(RunConfig.from_dict({name: 0.25, "embedding_size": 5}), name) == 0.25
+
+
+@pytest.mark.parametrize(("embedding_size", "hidden_sizes"), [(4, (4, 5)), (0, (4,))])
+def test_tying_a_decoder_of_another_size_is_refused(embedding_size, hidden_sizes):
+    with pytest.raises(ConfigError, match=r"tied=true with embedding_size=.* make them equal"):
+        RunConfig.from_dict({"tied": True, "embedding_size": embedding_size, "hidden_sizes": hidden_sizes})
+    assert RunConfig(tied=True, embedding_size=4, hidden_sizes=(5, 4)).tied
+
+
+@pytest.mark.parametrize("change", [{"vocabulary": "word"}, *({name: value} for name, value in WORDS.items())])
+def test_the_character_seeds_wrapped_target_is_refused_where_rows_are_wholly_read(change):
+    with pytest.raises(ConfigError, match=r'last_target="wrap" is for full windows .* take "next"'):
+        RunConfig.from_dict({"last_target": "wrap"} | change)
 
 
 @pytest.mark.parametrize(("typo", "meant"), [("hidden_size", "hidden_sizes"), ("batchsize", "batch_size"), ("n", None)])
@@ -310,5 +414,6 @@ def test_configs_are_frozen(config):
 
 def test_only_fields_that_exist_may_change_in_a_run_that_goes_on():
     assert set(FIELDS) > CHANGEABLE
-    shapes_and_windows = {"corpus", "hidden_sizes", "embedding_size", "batch_size", "seq_length", "last_target", "seed"}
-    assert CHANGEABLE.isdisjoint(shapes_and_windows)
+    shapes = {"hidden_sizes", "embedding_size", "tied", "batch_size", "optimizer"}
+    windows = {"corpus", "vocabulary", "validation_fraction", "seq_length", "last_target", "seed", *WORDS}
+    assert CHANGEABLE.isdisjoint(shapes | windows)
