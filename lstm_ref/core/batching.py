@@ -60,7 +60,7 @@ class Windows:
     last_target: LastTarget = "next"
 
     def __post_init__(self) -> None:
-        check_ids(self.ids)
+        _check_ids(self.ids)
         if self.batch_size < 1 or self.seq_length < 1:
             raise DataError(f"batch_size={self.batch_size}, seq_length={self.seq_length}: expected at least 1 each")
         if len(self) == 0:
@@ -158,7 +158,7 @@ def evaluation_segments(
     if coverage == "windows":
         yield _windows_of(Windows(ids, batch_size, seq_length, last_target))
         return
-    check_ids(ids)
+    _check_ids(ids)
     if len(ids) < 2:
         raise DataError(f"nothing to score: {len(ids)} tokens, and scoring needs a token and its successor")
     targets_in_all = len(ids) - 1
@@ -178,6 +178,6 @@ def _windows_of(epoch: Epoch) -> Iterator[Window]:
     return (epoch[k] for k in range(len(epoch)))
 
 
-def check_ids(ids: np.ndarray) -> None:
+def _check_ids(ids: np.ndarray) -> None:
     if ids.ndim != 1 or ids.dtype != np.int64:
         raise ShapeError(f"ids are {ids.dtype} {list(ids.shape)}, expected int64 [n]: use Vocabulary.encode")

@@ -12,7 +12,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from lstm_ref.core.batching import Epoch, Rows, Windows, check_ids, equal_borders
+from lstm_ref.core.articles import Articles
+from lstm_ref.core.batching import Epoch, Rows, Windows, equal_borders
 from lstm_ref.core.config import RunConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import DataError
@@ -34,14 +35,12 @@ class Stream(Protocol):
     def epoch(self, e: int) -> Epoch: ...
 
 
-def training_stream(config: RunConfig, ids: np.ndarray, offsets: np.ndarray) -> Stream:
-    """What the run's config asks for. Article i is ids[offsets[i]:offsets[i + 1]]. Raises DataError for a text too
-    short."""
+def training_stream(config: RunConfig, articles: Articles) -> Stream:
+    """What the run's config asks for. Raises DataError for a text too short."""
     if config.full_windows:
-        return Windows(ids, config.batch_size, config.seq_length, config.last_target)
+        return Windows(articles.ids, config.batch_size, config.seq_length, config.last_target)
     return ArticleStream(
-        ids,
-        offsets,
+        articles,
         batch_size=config.batch_size,
         seq_length=config.seq_length,
         seed=config.seed,
@@ -53,15 +52,14 @@ def training_stream(config: RunConfig, ids: np.ndarray, offsets: np.ndarray) -> 
 
 @dataclass(frozen=True, slots=True)
 class ArticleStream:
-    """Article i is ids[offsets[i]:offsets[i + 1]]. ids: int64 [n]; offsets: int64 [articles + 1], from 0 to n.
+    """All of the articles in every epoch but what does not make a row.
 
     article_order: "shuffled" is by stream `article_order` of step e. window_lengths: see `mixture`. reset_at_article: a
     row is fresh in the window after the one in which an article of that row ended; what that window already read of
     the next article is forgotten with it, and what its start still knew of the last one is not undone.
     """
 
-    ids: np.ndarray
-    offsets: np.ndarray
+    articles: Articles
     _: KW_ONLY
     batch_size: int
     seq_length: int
@@ -71,12 +69,15 @@ class ArticleStream:
     reset_at_article: bool = False
 
     def __post_init__(self) -> None:
-        check_ids(self.ids)
         if self.row_length < 1:
             raise DataError(
                 f"text too short: {len(self.ids)} tokens, and batch_size={self.batch_size} rows of one step need "
                 f"{self.batch_size + 1}; set batch_size to {max(1, len(self.ids) - 1)} or less, or take more text"
             )
+
+    @property
+    def ids(self) -> np.ndarray:
+        return self.articles.ids
 
     @property
     def row_length(self) -> int:
@@ -86,17 +87,15 @@ class ArticleStream:
         return len(self._borders(e)) - 1
 
     def epoch(self, e: int) -> Rows:
-        order = self.order(e)
-        ids = np.concatenate([self.ids[self.offsets[i] : self.offsets[i + 1]] for i in order])
-        article_ends = np.cumsum(np.diff(self.offsets)[order]) if self.reset_at_article else None
-        return Rows(ids, self.batch_size, self._borders(e), article_ends)
+        joined = Articles.of([self.articles[i] for i in self.order(e)])
+        article_ends = joined.offsets[1:] if self.reset_at_article else None
+        return Rows(joined.ids, self.batch_size, self._borders(e), article_ends)
 
     def order(self, e: int) -> np.ndarray:
         """The articles of epoch e, a permutation."""
-        articles = len(self.offsets) - 1
         if self.article_order == "fixed":
-            return np.arange(articles)
-        return np.argsort(Draws(self.seed, e).uniform("article_order", (articles,)), kind="stable")
+            return np.arange(len(self.articles))
+        return np.argsort(Draws(self.seed, e).uniform("article_order", (len(self.articles),)), kind="stable")
 
     def _borders(self, e: int) -> np.ndarray:
         if self.window_lengths == "fixed":

@@ -18,6 +18,7 @@ from lstm_ref.core.batching import Epoch, Window, evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint, Progress
 from lstm_ref.core.config import CHANGEABLE, RunConfig
 from lstm_ref.core.corpora import Corpus
+from lstm_ref.core.dataset import build_vocabulary, encode_corpus
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import versions
 from lstm_ref.core.errors import CheckpointError, ConfigError, DivergedError, InterruptedRunError
@@ -292,10 +293,8 @@ def _build(config: RunConfig, vocabulary: Vocabulary) -> LanguageModel:
 
 def _text(config: RunConfig, corpus: Corpus, vocabulary: Vocabulary) -> tuple[Stream, np.ndarray]:
     """What is trained on, and the validation ids. Raises DataError while there is nothing to lose yet."""
-    ids = vocabulary.encode(corpus.text)
-    border = config.split(len(ids))
-    stream = training_stream(config, ids[:border], np.array([0, border]))
-    validation = ids[border:]
+    dataset = encode_corpus(corpus, vocabulary, split=config.split)
+    stream, validation = training_stream(config, dataset["train"]), dataset["validation"].ids
     next(_evaluation_segments(config, validation))
     return stream, validation
 
@@ -307,7 +306,7 @@ def _evaluation_segments(config: RunConfig, ids: np.ndarray) -> Iterator[Iterato
 
 def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
     """A new run: initial parameters from the seed."""
-    vocabulary = Vocabulary.build(corpus.text, config.vocabulary, config.vocabulary_order)
+    vocabulary = build_vocabulary(corpus, config.vocabulary, config.vocabulary_order, split=config.split)
     stream, validation = _text(config, corpus, vocabulary)
     model = _build(config, vocabulary)
     model.load_parameters(initial_parameters(model.config, config.seed))

@@ -55,7 +55,7 @@ def articles_of(lengths: list[int]) -> Corpus:
     whole = corpus_of(sum(lengths)).text
     ends = np.cumsum(lengths)
     texts = (
-        f"\n = {whole[end - 2 : end].strip() or 'a'} = \n\n{whole[end - n : end]}" for n, end in zip(lengths, ends)
+        f"\n = {whole[end - 2 : end].strip() or 'a'} = \n\n{whole[end - n : end]}\n" for n, end in zip(lengths, ends)
     )
     text = "".join(texts)
     return Corpus("text", text, hashlib.sha256(text.encode()).hexdigest(), "text")

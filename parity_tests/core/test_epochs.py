@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from lstm_ref.core.articles import Articles
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.errors import DivergedError, InterruptedRunError
 from lstm_ref.core.language_model import Evaluation
@@ -329,7 +330,8 @@ def test_a_run_that_diverged_after_plateaus_is_sent_on_with_a_lower_lr_than_it_h
 
 @pytest.mark.row("BW26")
 def test_no_epoch_reads_a_file(tmp_path, monkeypatch):
-    stream = ArticleStream(np.arange(99), np.array([0, 40, 99]), batch_size=2, seq_length=9, article_order="shuffled")
+    articles = Articles(np.arange(99), np.array([0, 40, 99]))
+    stream = ArticleStream(articles, batch_size=2, seq_length=9, article_order="shuffled")
 
     def refuse(*_: object) -> None:
         raise AssertionError("a file was opened")
