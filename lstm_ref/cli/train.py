@@ -13,10 +13,11 @@ from lstm_ref.cli.signals import StopFlag
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.config import PRESETS, read_config_file, resolve
 from lstm_ref.core.corpora import load_corpus
+from lstm_ref.core.diagnosis import diagnosis
 from lstm_ref.core.errors import CheckpointError, UsageError
 from lstm_ref.core.params import describe
 from lstm_ref.core.runlog import RunFolder
-from lstm_ref.core.trainer import Observer, Trainer, diagnosis, resume, start
+from lstm_ref.core.trainer import Observer, Trainer, resume, start
 
 RUNS = Path("runs")
 

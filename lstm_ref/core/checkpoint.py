@@ -82,6 +82,13 @@ class Checkpoint:
             "tokens": self.vocabulary.tokens,
         }
 
+    def training_state(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Parameters and optimizer state to go on from: where `model` is the average, the two change places again."""
+        if not self.progress.exchanged:
+            return self.model, self.optimizer
+        parameters = {name: self.optimizer[f"average.{name}"] for name in self.model}
+        return parameters, self.optimizer | {f"average.{name}": value for name, value in self.model.items()}
+
     def _tensors(self) -> dict[str, np.ndarray]:
         groups = zip(_GROUPS, (self.model, self.optimizer, self.carry))
         return {
@@ -155,6 +162,8 @@ class Checkpoint:
         model_config = checkpoint.config.language_model(len(checkpoint.vocabulary))
         check_parameters(model_config, checkpoint.model)
         check_optimizer_state(model_config, checkpoint.config.update, checkpoint.optimizer)
+        if (progress.averaging and config.optimizer != "nt-asgd") or (progress.exchanged and not progress.averaging):
+            raise CheckpointError(f"its progress has an average, which {config.optimizer} has not")
         sizes = enumerate(checkpoint.config.hidden_sizes)
         expected = {f"{part}_l{k}": (checkpoint.config.batch_size, H) for k, H in sizes for part in "hc"}
         arrived = {name: value.shape for name, value in checkpoint.carry.items()}

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
@@ -70,7 +69,7 @@ class Trainer:
         return int(np.searchsorted(self._first_step, step, side="right")) - 1
 
     def lr_of(self, step: int) -> float:
-        """Of a full window."""
+        """Before lr_by_length."""
         return learning_rate(self.config, step, self.total_steps, self.progress.plateaus)
 
     def fit(self) -> Progress:
@@ -87,7 +86,7 @@ class Trainer:
         if progress.step == 0:  # something to go on with from the first moment, and room on the disk for it
             self.save()
         while True:
-            if progress.evaluated_step < progress.step and (self._line_is_due() or self._validation_is_due()):
+            if progress.evaluated_step < progress.step and self._record_is_due():
                 self._log()
             self._stop_if_asked()
             if progress.step > 0 and progress.step % config.checkpoint_every == 0:
@@ -97,12 +96,12 @@ class Trainer:
             self._step()
         self.save()
 
-    def _line_is_due(self) -> bool:
-        return self.progress.step % self.config.print_every == 0
+    def _record_is_due(self) -> bool:
+        return self.progress.step % self.config.print_every == 0 or self._validation_is_due()
 
     def _validation_is_due(self) -> bool:
         if self.config.validate == "lines":
-            return self._line_is_due()
+            return self.progress.step % self.config.print_every == 0
         return self.progress.step in self._first_step
 
     def _step(self) -> None:
@@ -115,7 +114,7 @@ class Trainer:
         progress.step += 1
         progress.tokens += window.tokens
         self._pending.append(result)
-        if len(self._pending) >= config.print_every or config.device == "cpu":
+        if config.device == "cpu" or self._record_is_due():
             self._settle()
         elapsed = time.perf_counter() - begin
         progress.seconds += elapsed
@@ -337,26 +336,18 @@ def resume(
     vocabulary = checkpoint.vocabulary
     stream, validation = _text(config, corpus, vocabulary)
     model = _build(config, vocabulary)
-    model.load_parameters(checkpoint.model)
-    model.load_optimizer_state(checkpoint.optimizer)
-    progress = _take_up(checkpoint, config, model)
+    parameters, optimizer = checkpoint.training_state()
+    model.load_parameters(parameters)
+    model.load_optimizer_state(optimizer)
+    progress = replace(checkpoint.progress, exchanged=False)
+    if (config.lr, config.schedule) != (checkpoint.config.lr, checkpoint.config.schedule):
+        progress.plateaus = 0  # a new lr is taken as it is
+    if progress.averaging and optimizer["averaged"] == 0:  # it was to begin with the next step
+        model.start_averaging()
     run.describe(config)
     run.forget_after(progress.step)
     state = model.state_from_arrays(checkpoint.carry)
     return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, progress, state)
-
-
-def _take_up(checkpoint: Checkpoint, config: RunConfig, model: LanguageModel) -> Progress:
-    """Where the run stands. A new lr or schedule is taken as it is: what plateaus left of the old one is forgotten."""
-    progress = replace(checkpoint.progress)
-    if (config.lr, config.schedule) != (checkpoint.config.lr, checkpoint.config.schedule):
-        progress.plateaus = 0
-    if progress.exchanged:
-        model.exchange_average()
-        progress.exchanged = False
-    if progress.averaging and checkpoint.optimizer.get("averaged") == 0:  # it was to begin with the next step
-        model.start_averaging()
-    return progress
 
 
 def model_of(checkpoint: Checkpoint, **changes: object) -> LanguageModel:
@@ -365,14 +356,3 @@ def model_of(checkpoint: Checkpoint, **changes: object) -> LanguageModel:
     model = _build(checkpoint.config.with_overrides(given), checkpoint.vocabulary)
     model.load_parameters(checkpoint.model)
     return model
-
-
-def diagnosis(train_loss: float, val_loss: float) -> tuple[Literal["overfitting", "underfitting", "balanced"], str]:
-    """What the gap between training and validation loss, both without dropout, says to try next."""
-    gap = (val_loss - train_loss) / max(train_loss, 1e-9)  # a text without surprise costs nothing
-    numbers = f"train {train_loss:.4f}, validation {val_loss:.4f}, gap {gap:+.1%}"
-    if gap > 0.10:
-        return "overfitting", f"{numbers}: overfitting; try more dropout, a smaller network, or more text"
-    if gap < 0.02:
-        return "underfitting", f"{numbers}: underfitting; try more epochs, more layers or larger hidden_sizes"
-    return "balanced", f"{numbers}: balanced"

@@ -119,7 +119,7 @@ def assert_same_end(one: Path, other: Path) -> None:
 
 def losses(path: Path) -> list[dict[str, float]]:
     records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    clocks = {"seconds", "tokens_per_second"}
+    clocks = {"seconds", "tokens_per_second", "ms_per_step", "epoch_seconds"}
     return [{name: value for name, value in record.items() if name not in clocks} for record in records]
 
 

@@ -19,7 +19,7 @@ class AveragedSGD:
         self.inner = NumpyLM(config, dtype=np.dtype(precision))
         self.calls: list[str] = []
         self._step = self._averaged = 0
-        self._begun = False
+        self._begun = self._exchanged = False
         self._average = self.inner.parameters()
 
     def __getattr__(self, name: str):
@@ -30,6 +30,7 @@ class AveragedSGD:
         return counts | {f"average.{name}": value.copy() for name, value in self._average.items()}
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
+        assert not self._exchanged
         self._step, self._averaged = int(state["step"]), int(state["averaged"])
         self._begun = self._averaged > 0
         self._average = {name: state[f"average.{name}"].copy() for name in self._average}
@@ -42,11 +43,13 @@ class AveragedSGD:
     def exchange_average(self) -> None:
         self.calls.append("exchange_average")
         if self._averaged:
+            self._exchanged = not self._exchanged
             params = self.inner.parameters()
             self.inner.load_parameters(self._average)
             self._average = params
 
     def train_step(self, window, state, draws, settings) -> StepResult:
+        assert not self._exchanged
         result = self.inner.loss_and_gradients(window, state, draws)
         norm = float(np.sqrt(sum((g**2).sum() for g in result.gradients.values())))
         scale = settings.lr * min(1, settings.clip / (norm + 1e-6))

@@ -114,8 +114,6 @@ progresses = st.builds(
     epoch_seconds=st.floats(0, allow_infinity=False),
     plateaus=counts,
     validations=st.lists(st.floats(0, allow_infinity=False), max_size=4).map(tuple),
-    averaging=st.booleans(),
-    exchanged=st.booleans(),
 )
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_ref.core.trainer import diagnosis
+from lstm_ref.core.diagnosis import diagnosis
 
 
 @pytest.mark.row("C43", "C44")

@@ -218,7 +218,7 @@ def test_what_would_make_other_windows_masks_or_shapes_cannot_change_in_a_run_th
 
 
 @both_twins
-@pytest.mark.row("BC23")
+@pytest.mark.row("BC23", "W44", "W35")
 def test_a_new_lr_and_clip_reach_every_step_of_a_run_that_goes_on(folder, backend):
     begin(folder, backend=backend, epochs=1).fit()
     trainer = resume(folder.latest(), CORPUS, folder, {"epochs": 2, "lr": 0.003, "clip": 0.25})

@@ -57,7 +57,7 @@ def test_the_state_is_zero_where_an_epoch_starts_and_carried_inside_it(folder, b
 
 
 @both_twins
-@pytest.mark.row("C33", "C34")
+@pytest.mark.row("C33", "C34", "W33", "BW19")
 def test_a_step_is_a_function_of_the_values_of_parameters_moments_state_and_window(folder, backend):
     """So no gradient is left over from the step before, and none reaches into the window before: a model that never
     saw either takes the same step."""

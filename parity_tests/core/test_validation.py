@@ -40,7 +40,7 @@ def test_validation_leaves_no_trace_in_the_run(tmp_path, backend):
 
 
 @both_twins
-@pytest.mark.row("C28")
+@pytest.mark.row("C28", "W36")
 def test_two_validations_of_one_model_are_equal_and_take_no_dropout(folder, backend):
     trainer = begin(folder, backend=backend)
     trainer.fit()
@@ -119,7 +119,7 @@ def test_a_text_with_nothing_to_train_or_score_is_an_error_that_leaves_no_folder
 
 
 @both_twins
-@pytest.mark.row("C46", "BC19")
+@pytest.mark.row("C46", "BC19", "W48")
 def test_the_best_checkpoint_is_of_the_lowest_validation_loss_and_the_last_is_another(folder, backend):
     trainer = begin(folder, backend=backend, epochs=12, lr=0.05, evaluation="full")
     trainer.fit()
