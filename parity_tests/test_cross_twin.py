@@ -174,6 +174,6 @@ def test_a_loaded_model_gives_the_same_logits_as_the_one_that_was_saved(backend,
         trainer = start(CONFIG.with_overrides({"backend": backend, "epochs": 1}), text, run)
         trainer.fit()
         loaded = model_of(run.latest())
-        inputs = trainer.windows[3].inputs
+        inputs = trainer.stream.epoch(0)[3].inputs
         expected, _ = trainer.model.logits(inputs, trainer.model.zero_state(5))
         np.testing.assert_array_equal(loaded.logits(inputs, loaded.zero_state(5))[0], expected)

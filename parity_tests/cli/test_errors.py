@@ -176,7 +176,7 @@ USAGE: dict[str, tuple[list[str], str]] = {
     "negative seed": ([*TRAIN, "--seed=-1"], "seed=-1"),
     "epochs 0": ([*TRAIN, "--epochs=0"], "epochs=0"),
     "epochs a word": ([*TRAIN, "--epochs=few"], "few"),
-    "dropout on no embedding": ([*TRAIN, "--set", "dropout_input=0.5"], "needs an embedding"),
+    "dropout on no embedding": ([*TRAIN, "--set", "dropout_input=0.5"], "set embedding_size"),
     "unknown backend": ([*TRAIN, "--backend=jax"], "installed: numpy, torch"),
     "unknown device": ([*TRAIN, "--device=gpu"], "device='gpu'"),
     "unknown precision": ([*TRAIN, "--precision=fp8"], "precision='fp8'"),

@@ -24,11 +24,13 @@ def test_train_help_explains_the_notebooks_hyperparameters_under_their_field_nam
     explained = explained_fields(help_of_train(run_lstm))
     words = {
         "hidden_sizes": "units of each layer",
-        "batch_size": "rows",
+        "dropout_between": "between layers",
+        "batch_size": "rows of text that are read side by side",
         "seq_length": "longer context",
         "lr": "step size",
     }
     assert all(words[name] in explained[name][1] for name in words)
+    assert "add dropout if the validation loss stays behind the training loss" in explained["hidden_sizes"][1]
 
 
 @pytest.mark.row("C42")
