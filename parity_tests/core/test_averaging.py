@@ -169,4 +169,5 @@ def test_a_branch_from_the_best_checkpoint_goes_on_as_the_run_itself_did(referen
         one, other = expected.latest(), branch.latest()
         assert same_bits(one.model, other.model)
         assert same_bits(one.optimizer, other.optimizer)
+        assert not other.progress.exchanged
     assert best.progress.exchanged  # and the checkpoint is as it was

@@ -184,7 +184,9 @@ def test_one_cycle_reaches_every_step_of_all_epochs(folder):
     spy = spied(trainer)
     trainer.fit()
     steps = trainer.total_steps
-    assert [call["settings"].lr for call in spy.steps] == [one_cycle(DRAWN.lr, step, steps) for step in range(steps)]
+    rates = [one_cycle(DRAWN.lr, step, steps) for step in range(steps)]
+    assert [call["settings"].lr for call in spy.steps] == rates
+    assert [record["lr"] for record in folder.read_metrics()] == rates[DRAWN.print_every - 1 :: DRAWN.print_every]
 
 
 @pytest.mark.row("W47", "W36")
