@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from lstm_ref.core.config import AdamConfig, LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ConfigError, DataError, ShapeError
 from lstm_ref.core.generation import generate, generate_ids, predict
@@ -22,7 +22,7 @@ WARM = SamplingPolicy(temperature=3.0)
 
 def build(backend: str, vocabulary: Vocabulary = VOCABULARY) -> LanguageModel:
     config = LanguageModelConfig(vocab_size=len(vocabulary), embedding_size=5, hidden_sizes=(7, 4))
-    model = load_backend(backend)(config, adam=AdamConfig(), device="cpu", precision="float64")
+    model = load_backend(backend)(config, optimizer=OptimizerConfig(), device="cpu", precision="float64")
     parameters = initial_parameters(config, seed=3)
     model.load_parameters({name: 9 * value.astype(np.float64) for name, value in parameters.items()})
     return model
