@@ -13,7 +13,7 @@ from lstm_ref.core.batching import Window, Windows
 from lstm_ref.core.config import LanguageModelConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.params import initial_parameters
-from lstm_ref.core.vocab import Vocabulary
+from lstm_ref.core.vocab import CharVocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,8 @@ class SampleCase(_ModelCase):
         return self._rounded({name: self.weight_scale * value for name, value in initial.items()})
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        return Vocabulary("char", tuple(map(chr, range(ord(" "), ord(" ") + self.vocab_size))))
+    def vocabulary(self) -> CharVocabulary:
+        return CharVocabulary(tuple(map(chr, range(ord(" "), ord(" ") + self.vocab_size))))
 
 
 CHARACTER_STEP = StepCase(vocab_size=83, hidden_sizes=(512, 512), batch_size=128, seq_length=100)

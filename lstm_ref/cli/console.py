@@ -1,7 +1,10 @@
-"""What a person sees: text that cannot harm a terminal."""
+"""What a person sees: text that cannot harm a terminal, and a sign of life."""
 
 import sys
 import unicodedata
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.console import Console
 
 
 def printable(text: str) -> str:
@@ -15,3 +18,14 @@ def printable(text: str) -> str:
 def note(message: str) -> None:
     """A line for people, on stderr."""
     print(message, file=sys.stderr, flush=True)
+
+
+def verbatim(*, stderr: bool = False) -> Console:
+    """A console that takes what a text or a path holds as it is: `[b]` is no markup, `:cat:` no picture of one."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def working(what: str) -> AbstractContextManager[object]:
+    """For what may take seconds: a line on stderr while it lasts, if that is a terminal."""
+    console = verbatim(stderr=True)
+    return console.status(printable(what)) if console.is_terminal else nullcontext()

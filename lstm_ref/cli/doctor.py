@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lstm_ref.core import jit
-from lstm_ref.core.corpora import CORPORA, cache_folder, data_folders
 from lstm_ref.core.draws import Draws, stream_number, words_plain
 from lstm_ref.core.environment import environment
 from lstm_ref.core.errors import LstmError
 from lstm_ref.core.language_model import load_backend
+from lstm_ref.core.published import CORPORA, cache_folder, data_folders
 
 
 def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
@@ -68,7 +68,10 @@ def _check_backend(name: str) -> str:
 
 
 def _find(name: str) -> str:
-    file = CORPORA[name].file
-    found = [folder / file for folder in data_folders() if (folder / file).is_file()]
+    folder = CORPORA[name].find(data_folders())
     named = "" if os.environ.get("LSTM_DATA") else ", or set LSTM_DATA"
-    return str(found[0]) if found else f"not here: lstm data get {name}{named} (cache {cache_folder()})"
+    return (
+        str(folder / CORPORA[name].place)
+        if folder
+        else f"not here: lstm data get {name}{named} (cache {cache_folder()})"
+    )

@@ -13,6 +13,7 @@ from lstm_ref.core.generation import generate
 from lstm_ref.core.language_model import SamplingPolicy
 from lstm_ref.core.runlog import find_checkpoint
 from lstm_ref.core.trainer import model_of
+from lstm_ref.core.vocab import Unknown
 
 
 def sample(
@@ -25,6 +26,7 @@ def sample(
     top_p: float | None = None,
     temperature: float = 1.0,
     seed: Annotated[int, Parameter(validator=Number(gte=0, lt=1 << 64))] = 0,
+    on_unknown: Unknown = "error",
     backend: str | None = None,
     device: Literal["cpu", "cuda"] | None = None,
     precision: Literal["float32", "float64", "bf16"] | None = None,
@@ -39,9 +41,9 @@ def sample(
     checkpoint
         A .safetensors file, or a run folder: its best checkpoint.
     prime
-        What the text starts with; "" starts from a random character.
+        What the text starts with; "" starts from a random character, and a model of words at a new line.
     size
-        Characters after the first predicted one: prime + 1 + size come out.
+        Characters, or words, after the first predicted one: prime + 1 + size come out.
     top_k
         Only the k likeliest are drawn; 1 is greedy.
     top_p
@@ -50,6 +52,8 @@ def sample(
         Below 1 plays safe, above 1 dares.
     seed
         The same seed gives the same text, with either backend.
+    on_unknown
+        What to do with what the model does not know in the prime; unk: take it for `<unk>`, if the model has words.
     backend
         numpy or torch [default: the one that trained it].
     device
@@ -62,7 +66,7 @@ def sample(
     loaded = Checkpoint.load(find_checkpoint(checkpoint))
     model = model_of(loaded, backend=backend, device=device, precision=precision)
     policy = SamplingPolicy(temperature=temperature, top_k=top_k, top_p=top_p)
-    for piece in generate(model, loaded.vocabulary, size, prime, policy, seed, draw_while_priming):
+    for piece in generate(model, loaded.vocabulary, size, prime, policy, seed, draw_while_priming, on_unknown):
         sys.stdout.write(printable(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")

@@ -11,12 +11,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from lstm_ref.cli.console import verbatim
 from lstm_ref.core.batching import evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.corpora import load_corpus
+from lstm_ref.core.dataset import encode_corpus
 from lstm_ref.core.errors import DataError
 from lstm_ref.core.runlog import find_checkpoint
 from lstm_ref.core.trainer import model_of
+from lstm_ref.core.vocab import Unknown
 
 
 def score(
@@ -24,10 +27,10 @@ def score(
     text: str | None = None,
     /,
     *,
-    part: Literal["all", "validation"] = "validation",
+    part: Literal["all", "train", "validation", "test"] = "validation",
     batch_size: Annotated[int, Parameter(validator=Number(gte=1))] = 64,
     seq_length: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
-    on_unknown: Literal["error", "skip"] = "error",
+    on_unknown: Unknown | None = None,
     backend: str | None = None,
     device: Literal["cpu", "cuda"] | None = None,
     precision: Literal["float32", "float64", "bf16"] | None = None,
@@ -45,13 +48,13 @@ def score(
     text
         A named text or a file [default: the text it was trained on].
     part
-        The validation part of the text, split off as in training, or all of it.
+        A part of the text, or all of it. Validation is split off as in training, and a test part not every text has.
     batch_size
         Rows that the text is cut into; each starts from the zero state. 1 scores it in one go, and slowly.
     seq_length
         Steps at a time; the result does not depend on it.
     on_unknown
-        What to do with characters that the model does not know.
+        What to do with what the model does not know [default: take it for `<unk>` if the model has that, else error].
     backend
         numpy or torch [default: the one that trained it].
     device
@@ -66,11 +69,10 @@ def score(
     loaded = Checkpoint.load(find_checkpoint(checkpoint))
     corpus = load_corpus(text or loaded.config.corpus, data_dir)
     try:
-        ids = loaded.vocabulary.encode(corpus.text, unknown=on_unknown)
+        dataset = encode_corpus(corpus, loaded.vocabulary, split=loaded.config.split, unknown=on_unknown)
     except DataError as error:
         raise DataError(f"{error} or skip them (--on-unknown skip)") from None
-    if part == "validation":
-        ids = ids[loaded.config.split(len(ids)) :]
+    ids = dataset.ids if part == "all" else dataset[part].ids
     model = model_of(loaded, backend=backend, device=device, precision=precision)
     segments = [list(segment) for segment in evaluation_segments(ids, batch_size, seq_length, "full", "next")]
     windows = [(window, first) for segment in segments for first, window in enumerate(segment)]
@@ -97,4 +99,4 @@ def _report(source: str, part: str, tokens: int, nats: float, as_json: bool) -> 
     table = Table(show_header=False, box=None)
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else f"{value}")
-    Console().print(table)
+    verbatim().print(table)

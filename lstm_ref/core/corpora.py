@@ -1,49 +1,26 @@
-"""Text in: what ships with Python, a named download, or any UTF-8 file.
-
-The network is touched by `fetch` alone, which only `lstm data get` calls. A named text is looked for in the folder
-that `--data-dir` or LSTM_DATA names, then in the cache (LSTM_HOME, or the user's cache folder).
-"""
+"""Text in: what ships with Python, a named text, any UTF-8 file, or a folder of train.txt, valid.txt and test.txt."""
 
 import hashlib
 import os
 import pydoc_data.topics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import platformdirs
-
-from lstm_ref.core.errors import DataError, UsageError
+from lstm_ref.core.errors import DataError
+from lstm_ref.core.published import AS_PUBLISHED, CORPORA, Part, PublishedFile, data_folders, git_blob_id
 
 MAX_BYTES = 1 << 32
-
-
-@dataclass(frozen=True, slots=True)
-class NamedCorpus:
-    file: str
-    bytes: int
-    sha256: str
-    urls: tuple[str, ...]
-    about: str
-
-
-CORPORA: dict[str, NamedCorpus] = {
-    "anna": NamedCorpus(
-        file="anna.txt",
-        bytes=2_025_486,
-        sha256="568bb39fc78aca98e9db91c4329dcd1aa5ec4c3df3aca2064ce5d6f023ae16c9",
-        urls=(
-            "https://raw.githubusercontent.com/udacity/deep-learning-v2-pytorch/"
-            "c9404fc86181fc3f0906b368697268257f348535/recurrent-neural-networks/char-rnn/data/anna.txt",
-        ),
-        about="Anna Karenina, translated by Constance Garnett (public domain)",
-    )
-}
+FILES: dict[Part, str] = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}  # of a folder
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """A text as it is trained on, and where it came from. sha256 is of the bytes as stored."""
+    """A text as it is trained on, and where it came from.
+
+    held_out: the texts of `validation` and `test`, where it comes with them. Where it has no validation text, the last
+    part of `text` is split off. sha256 is of the bytes as stored; of several files, of their SHA-256s in order.
+    """
 
     name: str
     text: str
@@ -51,36 +28,63 @@ class Corpus:
     source: str
     carriage_returns: int = 0  # line ends that were translated to \n
     byte_order_mark: bool = False
-
-
-def data_folders(data_dir: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Where named texts are looked for, best first."""
-    named = data_dir or (Path(environ["LSTM_DATA"]) if environ.get("LSTM_DATA") else None)
-    return ([named] if named else []) + [cache_folder(environ)]
-
-
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    return Path(environ.get("LSTM_HOME") or platformdirs.user_cache_dir("lstm-parity")) / "data"
+    held_out: Mapping[Part, str] = field(default_factory=dict)
+    edition: str = ""  # of a named text: what its files are
 
 
 def load_corpus(name: str, data_dir: Path | None = None, environ: Mapping[str, str] = os.environ) -> Corpus:
-    """`pydoc`, a name from CORPORA, or the path of a file. Raises DataError that says what to do."""
+    """`pydoc`, a name from CORPORA, or the path of a file or folder. Raises DataError that says what to do."""
     if name == "pydoc":
         return _pydoc()
-    if name not in CORPORA:
-        return read_text(Path(name), name)
-    folders = data_folders(data_dir, environ)
+    if name in CORPORA:
+        return _named(name, data_folders(data_dir, environ))
+    if Path(name).is_dir():
+        return _folder(Path(name))
+    return read_text(Path(name), name)
+
+
+def _named(name: str, folders: list[Path]) -> Corpus:
     entry = CORPORA[name]
-    for folder in folders:
-        if (folder / entry.file).is_file():
-            return read_text(folder / entry.file, name, expected_sha256=entry.sha256)
-    searched = " or ".join(str(folder) for folder in folders)
-    raise DataError(
-        f"corpus {name!r}: no {entry.file} in {searched}; run `lstm data get {name}`, or set LSTM_DATA to its folder"
+    folder = entry.find(folders)
+    if folder is None:
+        files = ", ".join(file.path for file in entry.files.values())
+        searched = " or ".join(str(folder) for folder in folders)
+        raise DataError(
+            f"corpus {name!r}: no {files} in {searched}; run `lstm data get {name}`, or set LSTM_DATA to its folder"
+        )
+    texts = {part: read_text(folder / file.path, name, file) for part, file in entry.files.items()}
+    return _joined(name, str(folder / entry.place), texts)
+
+
+def _folder(path: Path) -> Corpus:
+    texts = {part: read_text(path / file, str(path)) for part, file in FILES.items() if (path / file).is_file()}
+    if "train" not in texts:
+        raise DataError(
+            f"cannot read text {str(path)!r}: Is a directory without {FILES['train']}; expected a UTF-8 file, or a "
+            f"folder of {FILES['train']} and, if there are, {FILES['validation']} and {FILES['test']}"
+        )
+    return _joined(str(path), str(path), texts)
+
+
+def _joined(name: str, source: str, texts: Mapping[Part, Corpus]) -> Corpus:
+    """One corpus of several texts; of one alone, that text."""
+    train = texts["train"]
+    if len(texts) == 1:
+        return train
+    others = [f"{part}: {text.edition}" for part, text in texts.items() if text.edition not in ("", AS_PUBLISHED)]
+    return Corpus(
+        name,
+        train.text,
+        hashlib.sha256("".join(text.sha256 for text in texts.values()).encode()).hexdigest(),
+        source,
+        sum(text.carriage_returns for text in texts.values()),
+        any(text.byte_order_mark for text in texts.values()),
+        {part: text.text for part, text in texts.items() if part != "train"},
+        "; ".join(others) or train.edition,
     )
 
 
-def read_text(path: Path, name: str, expected_sha256: str | None = None) -> Corpus:
+def read_text(path: Path, name: str, published: PublishedFile | None = None) -> Corpus:
     """Strict UTF-8; CRLF and CR become LF and a byte order mark is dropped, both recorded."""
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -89,12 +93,7 @@ def read_text(path: Path, name: str, expected_sha256: str | None = None) -> Corp
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot read text {str(path)!r}: {reason}; named texts: pydoc, {', '.join(CORPORA)}") from None
-    digest = hashlib.sha256(raw).hexdigest()
-    if expected_sha256 and digest != expected_sha256:
-        raise DataError(
-            f"{path} is not the published {name!r}: SHA-256 {digest[:12]}..., expected {expected_sha256[:12]}...; "
-            f"remove it and run `lstm data get {name}`"
-        )
+    edition = "" if published is None else _edition(published, raw, path, name)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -108,7 +107,19 @@ def read_text(path: Path, name: str, expected_sha256: str | None = None) -> Corp
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text:
         raise DataError(f"{path} is empty; a text needs at least two characters")
-    return Corpus(name, text, digest, str(path), carriage_returns, marked)
+    digest = hashlib.sha256(raw).hexdigest()
+    return Corpus(name, text, digest, str(path), carriage_returns, marked, edition=edition)
+
+
+def _edition(published: PublishedFile, raw: bytes, path: Path, name: str) -> str:
+    edition = published.edition(raw)
+    if edition is None:
+        expected = " or ".join(f"{blob_id[:12]}..." for blob_id in published.editions)
+        raise DataError(
+            f"{path} is not the published {name!r}: {len(raw):,} bytes with git blob id {git_blob_id(raw)[:12]}..., "
+            f"expected {published.size:,} with {expected}; remove it and run `lstm data get {name}`"
+        )
+    return edition
 
 
 def _pydoc() -> Corpus:
@@ -117,26 +128,3 @@ def _pydoc() -> Corpus:
     topics: dict[str, str] = pydoc_data.topics.topics
     text = "\n\n".join(topics[name] for name in sorted(topics))
     return Corpus("pydoc", text, hashlib.sha256(text.encode()).hexdigest(), f"pydoc_data.topics, {len(topics)} topics")
-
-
-def fetch(name: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Downloads a named text into the cache and checks it. Raises DataError without a network, or with LSTM_OFFLINE."""
-    if name not in CORPORA:
-        raise UsageError(f"unknown corpus {name!r}; to be had: {', '.join(CORPORA)} (pydoc ships with Python)")
-    entry, folder = CORPORA[name], cache_folder(environ)
-    if environ.get("LSTM_OFFLINE"):
-        raise DataError(f"LSTM_OFFLINE is set, so {name!r} is not downloaded; put {entry.file} into {folder} yourself")
-    try:
-        import pooch
-    except ModuleNotFoundError:
-        raise UsageError("downloads need the 'data' extra: pip install 'lstm-parity[data]'") from None
-    pooch.get_logger().setLevel("ERROR")
-    problems = []
-    for url in entry.urls:
-        try:
-            return Path(pooch.retrieve(url, known_hash=f"sha256:{entry.sha256}", fname=entry.file, path=folder))
-        except ValueError:  # pooch's word for a wrong hash
-            problems.append(f"{url}: not the published text, its SHA-256 differs")
-        except OSError as error:  # the base of requests' errors too
-            problems.append(f"{url}: {type(error).__name__}, is there a network?")
-    raise DataError(f"could not download {name!r} ({'; '.join(problems)}); or put {entry.file} into {folder} yourself")

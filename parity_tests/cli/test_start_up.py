@@ -1,6 +1,7 @@
 """What starting costs, and what the help says: torch and Numba are imported by those who need them, `lstm --help` comes
 at once, and every option of every verb is explained in 80 columns."""
 
+import dataclasses
 import importlib
 import inspect
 import itertools
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ VERBS = {
     "data list": "lstm_ref.cli.data:list_texts",
     "data get": "lstm_ref.cli.data:get",
     "data info": "lstm_ref.cli.data:info",
+    "data encode": "lstm_ref.cli.data:encode",
     "layout list": "lstm_ref.cli.layout:list_layouts",
     "layout convert": "lstm_ref.cli.layout:convert",
     "layout identify": "lstm_ref.cli.layout:identify_layout",
@@ -125,32 +127,45 @@ def words(text: str) -> str:
     return " ".join(text.translate(str.maketrans("│╭╮╰╯─", "      ", "`")).split())
 
 
+def with_options_of(source: object) -> Iterator[object]:
+    """A verb's function and the classes of its arguments whose fields are options of the verb."""
+    yield source
+    for hint in typing.get_type_hints(source).values():
+        if dataclasses.is_dataclass(hint):
+            yield from with_options_of(hint)
+
+
+def sources_of(verb: str) -> list[object]:
+    module, _, name = VERBS[verb].partition(":")
+    return list(with_options_of(getattr(importlib.import_module(module), name)))
+
+
 def docstring_of(verb: str) -> tuple[str, dict[str, str]]:
     """Of the verb's function: the description, and each parameter's text."""
-    module, _, name = VERBS[verb].partition(":")
-    description, _, section = inspect.getdoc(getattr(importlib.import_module(module), name)).partition("Parameters\n")
     texts: dict[str, str] = {}
-    for line in section.splitlines()[1:]:
-        if line.startswith(" "):
-            texts[list(texts)[-1]] += line
-        else:
-            texts[line] = ""
-    return description, texts
+    for source in sources_of(verb):
+        for line in inspect.getdoc(source).partition("Parameters\n")[2].splitlines()[1:]:
+            if line.startswith(" "):
+                texts[list(texts)[-1]] += line
+            else:
+                texts[line] = ""
+    return inspect.getdoc(sources_of(verb)[0]).partition("Parameters\n")[0], texts
 
 
 def names_of(verb: str) -> dict[str, str]:
     """Each parameter of the verb's function, as a user writes it."""
-    module, _, name = VERBS[verb].partition(":")
-    function = getattr(importlib.import_module(module), name)
-    hints = typing.get_type_hints(function, include_extras=True)
-    names = {}
-    for parameter in inspect.signature(function).parameters.values():
+    return {name: written for source in sources_of(verb) for name, written in written_names(source)}
+
+
+def written_names(source: object) -> Iterator[tuple[str, str]]:
+    hints = typing.get_type_hints(source, include_extras=True)
+    for parameter in inspect.signature(source).parameters.values():
         given = [extra for extra in getattr(hints[parameter.name], "__metadata__", ()) if isinstance(extra, Parameter)]
         own = [extra.name[0] for extra in given if extra.name]
         dashed = f"--{parameter.name.replace('_', '-')}"
         positional = parameter.kind is parameter.POSITIONAL_ONLY
-        names[parameter.name] = own[0] if own else parameter.name.upper() if positional else dashed
-    return names
+        if not dataclasses.is_dataclass(typing.get_type_hints(source)[parameter.name]):
+            yield parameter.name, own[0] if own else parameter.name.upper() if positional else dashed
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -61,7 +61,7 @@ configs = st.builds(
 # One value that cannot be for every field, and what the error shows of it.
 BAD_VALUES = {
     "corpus": ("", "''"),
-    "vocabulary": ("word", "'word'"),
+    "vocabulary": ("syllable", "'syllable'"),
     "vocabulary_order": ("random", "'random'"),
     "validation_fraction": (1, "1"),
     "embedding_size": (-1, "-1"),

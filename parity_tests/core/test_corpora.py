@@ -1,12 +1,8 @@
-"""Texts: what a file's bytes become, where a named text is looked for, and a download that is checked or not kept."""
+"""Texts: what a file's bytes become, and what a folder of files is."""
 
 import hashlib
 import pydoc_data.topics
 import socket
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,66 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_ref.core import corpora
-from lstm_ref.core.corpora import CORPORA, NamedCorpus, cache_folder, data_folders, fetch, load_corpus, read_text
-from lstm_ref.core.errors import DataError, UsageError
-
-SMALL = b"All happy families resemble one another.\r\n"
-SHA256 = hashlib.sha256(SMALL).hexdigest()
-
-
-def small_corpus(*urls: str) -> NamedCorpus:
-    return NamedCorpus("small.txt", len(SMALL), SHA256, urls, "a text small enough for a test")
-
-
-@pytest.fixture
-def small(monkeypatch) -> NamedCorpus:
-    """A named text `small` that nobody serves."""
-    entry = small_corpus()
-    monkeypatch.setitem(CORPORA, "small", entry)
-    return entry
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Nothing: a test's stderr is what the code under test prints."""
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch) -> Iterator[str]:
-    """The address of an HTTP server that has /right.txt, /wrong.txt and /short.txt, and nothing else."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    for name, content in (("right.txt", SMALL), ("wrong.txt", SMALL.lower()), ("short.txt", SMALL[:-9])):
-        (folder / name).write_bytes(content)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
-
-
-@pytest.fixture
-def nobody(monkeypatch) -> str:
-    """An address of this machine at which nobody answers."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return f"http://127.0.0.1:{port}"
-
-
-def files_under(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+from lstm_ref.core.corpora import load_corpus, read_text
+from lstm_ref.core.errors import DataError
+from lstm_ref.core.published import AS_PUBLISHED, CORPORA
 
 
 @pytest.mark.row("C4", "BC20")
 def test_anna_is_the_seeds_file_with_its_line_ends_translated(data_dir):
     raw = (data_dir / "anna.txt").read_bytes()
     corpus = load_corpus("anna", data_dir)
-    assert len(raw) == CORPORA["anna"].bytes == 2_025_486
-    assert corpus.sha256 == hashlib.sha256(raw).hexdigest() == CORPORA["anna"].sha256
+    assert len(raw) == CORPORA["anna"].size == 2_025_486
+    assert corpus.edition == AS_PUBLISHED
+    assert corpus.sha256 == hashlib.sha256(raw).hexdigest()
     assert corpus.sha256 == "568bb39fc78aca98e9db91c4329dcd1aa5ec4c3df3aca2064ce5d6f023ae16c9"
     assert len(corpus.text) == 1_985_223
     assert corpus.text.isascii()
@@ -96,7 +44,7 @@ def test_anna_begins_as_the_original_notebook_prints_it(data_dir):
     )
 
 
-@pytest.mark.row("BC20")
+@pytest.mark.row("BC20", "BW5")
 @given(lines=st.lists(st.tuples(st.text(), st.sampled_from(["\n", "\r", "\r\n"])), min_size=1), marked=st.booleans())
 def test_any_utf8_text_is_read_with_one_kind_of_line_end(tmp_path_factory, lines, marked):
     text = "".join(line + end for line, end in lines)
@@ -157,61 +105,6 @@ def test_a_file_larger_than_the_limit_is_refused_before_it_is_read(tmp_path, mon
         load_corpus(str(path))
 
 
-def test_a_named_text_that_was_tampered_with_is_refused(tmp_path, small):
-    (tmp_path / "small.txt").write_bytes(SMALL.replace(b"happy", b"Happy"))
-    with pytest.raises(DataError, match=f"is not the published 'small': SHA-256 .* expected {SHA256[:12]}") as caught:
-        load_corpus("small", tmp_path)
-    assert "lstm data get small" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("places", "found_in"),
-    [
-        (("flag", "variable", "cache"), "flag"),
-        (("variable", "cache"), "variable"),
-        (("cache",), "cache"),
-    ],
-)
-def test_a_named_text_is_taken_from_the_flag_then_the_variable_then_the_cache(tmp_path, small, places, found_in):
-    folders = {"flag": tmp_path / "flag", "variable": tmp_path / "variable", "cache": tmp_path / "home" / "data"}
-    for folder in folders.values():
-        folder.mkdir(parents=True)
-        (folder / small.file).write_bytes(SMALL)
-    environ = {"LSTM_HOME": str(tmp_path / "home")}
-    if "variable" in places:
-        environ["LSTM_DATA"] = str(folders["variable"])
-    corpus = load_corpus("small", folders["flag"] if "flag" in places else None, environ)
-    assert corpus.source == str(folders[found_in] / small.file)
-    assert corpus.text == SMALL.decode().replace("\r\n", "\n")
-
-
-def test_the_cache_is_searched_where_the_named_folder_has_no_such_text(tmp_path, small):
-    cache = tmp_path / "home" / "data"
-    cache.mkdir(parents=True)
-    (cache / small.file).write_bytes(SMALL)
-    environ = {"LSTM_HOME": str(tmp_path / "home"), "LSTM_DATA": str(tmp_path)}
-    assert data_folders(None, environ) == [tmp_path, cache]
-    assert load_corpus("small", None, environ).source == str(cache / small.file)
-
-
-def test_a_named_text_that_is_nowhere_is_an_error_with_the_places_and_the_way_out(tmp_path, small):
-    environ = {"LSTM_HOME": str(tmp_path / "home"), "LSTM_DATA": str(tmp_path / "texts")}
-    with pytest.raises(DataError) as caught:
-        load_corpus("small", None, environ)
-    assert str(caught.value) == (
-        f"corpus 'small': no small.txt in {tmp_path / 'texts'} or {tmp_path / 'home' / 'data'}; "
-        "run `lstm data get small`, or set LSTM_DATA to its folder"
-    )
-
-
-@pytest.mark.parametrize("environ", [{}, {"LSTM_HOME": ""}, {"LSTM_DATA": "", "LSTM_HOME": ""}])
-def test_an_unset_or_empty_variable_names_no_folder(environ):
-    (only,) = data_folders(None, environ)
-    assert only == cache_folder(environ)
-    assert only.is_absolute()
-    assert "lstm-parity" in only.parts
-
-
 def test_pydoc_needs_neither_files_nor_network(monkeypatch):
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("a file was opened"))
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("the network was touched"))
@@ -222,73 +115,47 @@ def test_pydoc_needs_neither_files_nor_network(monkeypatch):
     assert load_corpus("pydoc", environ={}) == corpus
 
 
-def test_fetch_brings_a_text_into_the_cache_once(tmp_path, monkeypatch, server):
-    environ = {"LSTM_HOME": str(tmp_path / "home")}
-    monkeypatch.setitem(CORPORA, "small", small_corpus(f"{server}/right.txt"))
-    path = fetch("small", environ)
-    assert path == tmp_path / "home" / "data" / "small.txt"
-    assert path.read_bytes() == SMALL
-    assert load_corpus("small", None, environ).source == str(path)
-    monkeypatch.setitem(CORPORA, "small", small_corpus(f"{server}/gone.txt"))
-    assert fetch("small", environ) == path  # from the cache: the server has no such file any more
+HELD_OUT = {"valid.txt": b"a b\r\n", "test.txt": b"\xef\xbb\xbfc\n"}
 
 
-def test_fetch_goes_on_to_the_next_address(tmp_path, monkeypatch, server):
-    urls = (f"{server}/gone.txt", f"{server}/wrong.txt", f"{server}/right.txt")
-    monkeypatch.setitem(CORPORA, "small", small_corpus(*urls))
-    assert fetch("small", {"LSTM_HOME": str(tmp_path / "home")}).read_bytes() == SMALL
+def write_folder(folder: Path, files: dict[str, bytes]) -> str:
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return str(folder)
 
 
-@pytest.mark.parametrize("name", ["wrong.txt", "short.txt", "gone.txt"])
-def test_fetch_keeps_nothing_that_is_not_the_published_text(tmp_path, monkeypatch, server, name):
-    monkeypatch.setitem(CORPORA, "small", small_corpus(f"{server}/{name}"))
-    with pytest.raises(DataError, match=f"could not download 'small' .*{name}") as caught:
-        fetch("small", {"LSTM_HOME": str(tmp_path / "home")})
+def test_a_folder_of_texts_is_a_corpus_with_parts_of_its_own(tmp_path):
+    corpus = load_corpus(write_folder(tmp_path, {"train.txt": b"the\r\ncat\n"} | HELD_OUT))
+    assert corpus.text == "the\ncat\n"
+    assert corpus.held_out == {"validation": "a b\n", "test": "c\n"}
+    assert (corpus.carriage_returns, corpus.byte_order_mark, corpus.edition) == (2, True, "")
+    assert corpus.source == str(tmp_path)
+
+
+def test_a_folder_may_lack_the_validation_or_the_test_part(tmp_path):
+    for kept in (["valid.txt"], ["test.txt"], []):
+        folder = tmp_path / "-".join(["with", *kept])
+        folder.mkdir()
+        corpus = load_corpus(write_folder(folder, {"train.txt": b"the\n"} | {name: HELD_OUT[name] for name in kept}))
+        assert [part[:4] for part in corpus.held_out] == [name[:4] for name in kept]
+
+
+def test_the_hash_of_a_folder_changes_with_every_one_of_its_files(tmp_path):
+    files = {"train.txt": b"the\n"} | HELD_OUT
+    hashes = {load_corpus(write_folder(tmp_path, files | {name: b"other\n"})).sha256 for name in files}
+    swapped = files | {"valid.txt": files["test.txt"], "test.txt": files["valid.txt"]}
+    hashes |= {load_corpus(write_folder(tmp_path, each)).sha256 for each in (files, swapped)}
+    assert len(hashes) == 5
+
+
+def test_a_folder_without_a_training_text_is_refused_and_the_expected_names_are_said(tmp_path):
+    with pytest.raises(
+        DataError, match=r"without train\.txt; expected a UTF-8 file, or a folder of train\.txt"
+    ) as caught:
+        load_corpus(write_folder(tmp_path, HELD_OUT))
     assert "\n" not in str(caught.value)
-    assert files_under(tmp_path / "home") == []
 
 
-def test_fetch_leaves_a_cached_file_alone_when_the_new_one_is_wrong(tmp_path, monkeypatch, server):
-    """A damaged file stays damaged, and load_corpus refuses it; it is not replaced by something that is wrong too."""
-    cached = tmp_path / "home" / "data" / "small.txt"
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes(b"damaged")
-    monkeypatch.setitem(CORPORA, "small", small_corpus(f"{server}/wrong.txt"))
-    with pytest.raises(DataError, match="could not download"):
-        fetch("small", {"LSTM_HOME": str(tmp_path / "home")})
-    assert cached.read_bytes() == b"damaged"
-    assert files_under(tmp_path / "home") == [cached]
-
-
-def test_fetch_replaces_a_damaged_file_in_the_cache(tmp_path, monkeypatch, server):
-    cached = tmp_path / "home" / "data" / "small.txt"
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes(b"damaged")
-    monkeypatch.setitem(CORPORA, "small", small_corpus(f"{server}/right.txt"))
-    assert fetch("small", {"LSTM_HOME": str(tmp_path / "home")}).read_bytes() == SMALL
-
-
-def test_fetch_without_a_network_is_one_line_that_says_what_to_do(tmp_path, monkeypatch, nobody):
-    monkeypatch.setitem(CORPORA, "small", small_corpus(f"{nobody}/right.txt"))
-    with pytest.raises(DataError) as caught:
-        fetch("small", {"LSTM_HOME": str(tmp_path / "home")})
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith(f"could not download 'small' ({nobody}/right.txt: ")
-    assert "is there a network?" in message
-    assert message.endswith(f"or put small.txt into {tmp_path / 'home' / 'data'} yourself")
-    assert files_under(tmp_path / "home") == []
-
-
-def test_fetch_touches_no_network_where_that_is_forbidden(tmp_path, monkeypatch, server):
-    monkeypatch.setitem(CORPORA, "small", small_corpus(f"{server}/right.txt"))
-    environ = {"LSTM_HOME": str(tmp_path / "home"), "LSTM_OFFLINE": "1"}
-    with pytest.raises(DataError, match=r"LSTM_OFFLINE is set, so 'small' is not downloaded; put small\.txt into"):
-        fetch("small", environ)
-    assert not (tmp_path / "home").exists()
-
-
-@pytest.mark.parametrize("name", ["pydoc", "nowhere", ""])
-def test_fetch_of_an_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(UsageError, match=f"unknown corpus '{name}'; to be had: anna"):
-        fetch(name, {})
+def test_one_unreadable_part_of_a_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"valid\.txt is not UTF-8: byte 0xff at offset 1"):
+        load_corpus(write_folder(tmp_path, {"train.txt": b"the\n", "valid.txt": b"a\xff"}))

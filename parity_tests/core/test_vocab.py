@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.errors import CheckpointError, DataError
-from lstm_ref.core.vocab import BYTES, Vocabulary
+from lstm_ref.core.vocab import BYTES, ByteVocabulary, CharVocabulary, Vocabulary
 
 any_characters = st.text(st.characters())  # surrogates too: a str may hold them
 texts = st.text(st.characters(), min_size=1)
@@ -151,7 +151,7 @@ def test_bytes_that_are_no_utf8_decode_to_replacement_characters():
 @given(text=any_characters)
 def test_a_byte_vocabulary_knows_every_text_and_takes_nothing_from_it(text):
     vocabulary = Vocabulary.build(text, "byte")
-    assert vocabulary == Vocabulary("byte", BYTES)
+    assert vocabulary == ByteVocabulary(BYTES)
     assert len(vocabulary) == 256
     assert vocabulary.encode(text).size == len(text.encode("utf-8", "surrogatepass"))
 
@@ -196,11 +196,18 @@ def test_a_damaged_vocabulary_is_refused_in_one_line(damaged):
 
 
 @pytest.mark.parametrize(
-    ("kind", "tokens"), [("char", ()), ("char", ("a", "a")), ("char", ("a", "bc")), ("char", ("",)), ("byte", ("a",))]
+    ("kind", "tokens"),
+    [
+        (CharVocabulary, ()),
+        (CharVocabulary, ("a", "a")),
+        (CharVocabulary, ("a", "bc")),
+        (CharVocabulary, ("",)),
+        (ByteVocabulary, ("a",)),
+    ],
 )
 def test_a_vocabulary_that_cannot_be_is_refused(kind, tokens):
     with pytest.raises(DataError, match="vocabulary"):
-        Vocabulary(kind, tokens)
+        kind(tokens)
 
 
 def test_an_empty_text_makes_no_vocabulary():
