@@ -1,11 +1,12 @@
 # Two commands: `make demo` (NumPy and Numba only) and `make test` (the pinned test set, with torch).
+# `make mutation` changes every operator and number of the numeric modules in turn and asks the tests (an hour).
 # The environment is .venv; its stamps make the second call start at once.
 
 PY ?= python3.11
 C ?= .ci/constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint mutation clean
 
 demo: .venv/core.stamp
 	$(BIN)/lstm demo
@@ -19,6 +20,9 @@ lint: .venv/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+mutation: .venv/mutation.stamp
+	$(BIN)/python -m parity_tests.mutation
+
 .venv/core.stamp: pyproject.toml $(C)
 	$(PY) -m venv .venv || { $(PY) -m pip install --user virtualenv && $(PY) -m virtualenv .venv; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(C) --editable .
@@ -26,6 +30,10 @@ lint: .venv/test.stamp
 
 .venv/test.stamp: .venv/core.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(C) --editable '.[all]'
+	touch $@
+
+.venv/mutation.stamp: .venv/test.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(C) --editable '.[all,mutation]'
 	touch $@
 
 clean:

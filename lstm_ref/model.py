@@ -136,7 +136,7 @@ class NumpyLM:
     def _backward(self, window: Window, arrays: "_Arrays", masks: Mapping[str, np.ndarray]) -> float:
         """From the logits to every gradient, into self._grads. Returns the loss."""
         top = len(arrays.layers) - 1
-        total = softmax_loss_backward(arrays.logits, self._params["decoder.bias"], window.targets.reshape(-1))
+        total = float(softmax_loss_backward(arrays.logits, self._params["decoder.bias"], window.targets.reshape(-1)))
         dlogits = arrays.logits
         output = arrays.x[top + 1] if f"l{top}" in masks else arrays.layers[top].h[1:]
         np.dot(dlogits.T, _flat(output), out=self._grads["decoder.weight"])
@@ -199,7 +199,7 @@ class NumpyLM:
         with np.errstate(over="ignore", invalid="ignore"):  # as in training
             next_state = self._forward(arrays, window.inputs, state, {})
         nll = softmax_loss_total(arrays.logits, self._params["decoder.bias"], window.targets.reshape(-1))
-        return Evaluation(nll, window.tokens, next_state)
+        return Evaluation(float(nll), window.tokens, next_state)
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
         return sample_token(logits, policy, u)

@@ -1,5 +1,7 @@
 """sigmoid and tanh: the float32 forms against float64, in units in the last place, and NaN and overflow."""
 
+import math
+
 import numba
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_ref.core.jit import jit
+from lstm_ref.kernels import activations
 from lstm_ref.kernels.activations import exp, sigmoid, sigmoid_plain, tanh
 
 
@@ -99,7 +102,31 @@ def test_exp_ends_in_zero_and_infinity_and_keeps_nan(dtype):
     np.testing.assert_array_equal(mapped(map_exp, x), [0, 0, 0, 1, np.inf, np.inf, np.inf, np.nan])
 
 
+def test_exp_in_float64_is_finite_as_long_as_the_result_can_be():
+    largest = 709.782712893384  # ln of the largest float64
+    for x in (700, 709.5, largest):
+        assert mapped(map_exp, np.array([x], np.float64))[0] == math.exp(x)
+    assert mapped(map_exp, np.array([np.nextafter(largest, 800)]))[0] == np.inf
+
+
 @pytest.mark.parametrize("function", [exp, tanh, sigmoid])
 def test_a_scalar_outside_a_kernel_keeps_its_precision(function):
     assert type(function(np.float32(0.3))) is np.float32
     assert function(0.3) == pytest.approx(float(function(np.float32(0.3))), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
+@pytest.mark.parametrize("scalar", ["float32", "float64"])
+def test_a_kernel_takes_the_form_that_is_made_for_the_type(name, scalar):
+    """The other one is hardly less exact, and slow or not to be vectorised."""
+    chosen = getattr(activations, f"_typed_{name}")(getattr(numba, scalar))
+    assert chosen is getattr(activations, f"_{name}_{scalar}")
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+@pytest.mark.parametrize("function", [exp, tanh, sigmoid])
+@pytest.mark.parametrize("scalar", [numba.float32, numba.float64])
+def test_a_scalar_inside_a_kernel_keeps_its_precision(function, scalar):
+    kernel = numba.njit(lambda x: function(x))
+    kernel.compile((scalar,))
+    assert [signature.return_type for signature in kernel.nopython_signatures] == [scalar]

@@ -53,13 +53,13 @@ def test_backward_adds_to_gradients_and_leaves_its_inputs_alone(case):
         np.testing.assert_allclose(from_five, from_zero + 5, rtol=0, atol=1e-13)  # one rounding at size 5 + gradient
 
 
-def run_gates(case: LayerCase):
+def run_gates(case: LayerCase, in_place: bool = False):
     """The compiled forward and backward of one step, with the products done here."""
     B, H = case.h0.shape
     x_part = case.x[0] @ case.params.weight_ih.T
     h_part = case.h0 @ case.params.weight_hh.T
     bias = case.params.bias_ih + case.params.bias_hh
-    gates = np.empty((B, 4 * H), case.x.dtype)
+    gates = x_part if in_place else np.empty((B, 4 * H), case.x.dtype)
     c, tanh_c, h = (np.empty((B, H), case.x.dtype) for _ in range(3))
     gates_forward(x_part, np.arange(B), h_part, bias, gates, case.c0, c, tanh_c, h)
     dc = case.dc_n.copy()
@@ -78,6 +78,12 @@ def test_compiled_gates_equal_the_plain_cell(case):
         assert relative_error(actual, expected) <= 1e-14
     assert relative_error(dc, dc_plain) <= 1e-13
     assert relative_error(da.sum(axis=0), grads.bias_ih) <= 1e-12  # a sum over B that may cancel
+
+
+@given(case=layer_cases())
+def test_gates_may_be_written_over_the_product_that_they_are_made_of(case):
+    for actual, expected in zip(run_gates(case, in_place=True), run_gates(case)):
+        np.testing.assert_array_equal(actual, expected)
 
 
 @given(case=layer_cases())

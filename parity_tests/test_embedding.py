@@ -30,9 +30,9 @@ def test_one_hot_of_the_notebooks_example():
 
 
 @pytest.mark.row("BC6")
-@pytest.mark.parametrize("bad", [[-1, 2], [0, 4]])
+@pytest.mark.parametrize("bad", [[-1, 2], [0, 4], [0, 5]])
 def test_one_hot_refuses_ids_out_of_range_and_names_them(bad):
-    with pytest.raises(DataError, match=f"ids from {min(bad)} to {max(bad)} do not fit 4 labels"):
+    with pytest.raises(DataError, match=f"ids from {min(bad)} to {max(bad)} do not fit 4 labels: expected 0 to 3"):
         one_hot_encode(np.array(bad), 4)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+import lstm_ref.model
 from lstm_ref.core.batching import Window
 from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.draws import Draws
@@ -103,6 +104,18 @@ def test_evaluation_is_the_loss_without_dropout_and_changes_nothing(case):
     assert evaluation.tokens == case.window.targets.size
     for name, value in model.parameters().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("kernel", ["softmax_loss_total", "softmax_loss_backward"])
+def test_losses_are_pythons_floats_with_and_without_compilation(kernel, monkeypatch):
+    """A run writes them into JSON, which has no NumPy numbers."""
+    compiled = getattr(lstm_ref.model, kernel)
+    case = model_case(LanguageModelConfig(vocab_size=7, hidden_sizes=(4, 5)), 6, 3, Draws(2))
+    for function in (compiled, getattr(compiled, "py_func", compiled)):
+        monkeypatch.setattr(lstm_ref.model, kernel, function)
+        model = numpy_model(case)
+        assert type(model.evaluate(case.window, case.state).total) is float
+        assert type(model.loss_and_gradients(case.window, case.state, None).loss) is float
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

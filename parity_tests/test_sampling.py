@@ -83,6 +83,21 @@ def test_every_id_can_be_drawn_the_last_one_too():
     assert [sample_token_plain(z, SamplingPolicy(), u) for u in edges] == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("choose", [sample_token_plain, sample_token])
+def test_a_border_that_is_met_exactly_counts_as_reached(choose):
+    """Of equal logits the cumulative sums are whole numbers, so nothing is rounded."""
+    equal = np.zeros(4)
+    assert [choose(equal, SamplingPolicy(), u) for u in (0, 0.25, 0.5, 0.75)] == [0, 1, 2, 3]
+    assert [choose(equal, SamplingPolicy(top_p=p), 1 - 2**-53) for p in (0.25, 0.5, 0.75)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("choose", [sample_token_plain, sample_token])
+def test_logits_of_ten_thousand_overflow_nothing(choose):
+    z = np.array([-1e4, 1e4, 1e4 - 1, -1e4])
+    for u, expected in ((0, 1), (0.73, 1), (0.74, 2), (1 - 2**-53, 2)):  # e / (e + 1) = 0.731
+        assert choose(z, SamplingPolicy(), u) == expected
+
+
 @pytest.mark.row("C51", "C52", "C53")
 @pytest.mark.parametrize(
     "policy", [SamplingPolicy(), SamplingPolicy(top_k=4), SamplingPolicy(temperature=0.5, top_k=4)]

@@ -1,5 +1,7 @@
 """Softmax and cross-entropy: against the complex step, the compiled form, and at the edges of what exp can hold."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from lstm_ref.core.draws import Draws
 from lstm_ref.kernels.softmax_loss import (
     log_softmax_plain,
+    rounding_error,
     softmax_loss_backward,
     softmax_loss_backward_plain,
     softmax_loss_plain,
@@ -80,6 +83,44 @@ def test_the_bias_does_not_push_every_row_of_a_float32_gradient_the_same_way():
     bound = 3 * np.finfo(np.float32).eps / np.sqrt(N)
     assert mean_error(x, bias) <= bound
     assert mean_error(x + bias, np.zeros_like(bias)) > 3 * bound
+
+
+@given(seed=seeds, dtype=st.sampled_from([np.float32, np.float64]))
+def test_the_rounding_error_is_what_a_sum_lacks_to_be_exact(seed, dtype):
+    for x, b in values(Draws(seed), "pairs", 20, 2, scale=8).astype(dtype):
+        s = x + b
+        e = dtype(rounding_error(x, b, s))
+        assert Fraction(float(s)) + Fraction(float(e)) == Fraction(float(x)) + Fraction(float(b))
+
+
+@given(case=logits_and_targets(), size=st.sampled_from([1.0, 1e4, -1e4]))
+def test_logits_and_bias_may_cancel_however_large_they_are(case, size):
+    logits, targets = case
+    bias = size * (-1.0) ** np.arange(logits.shape[1])
+    x, bound = logits - bias, (8 + 4 * abs(size) + 2 * np.abs(logits).max()) * np.finfo(float).eps
+    expected = softmax_loss_plain(logits, targets)
+    assert softmax_loss_total(x, bias, targets) / len(targets) == pytest.approx(expected, rel=1e-13, abs=bound)
+    assert softmax_loss_backward(x, bias, targets) / len(targets) == pytest.approx(expected, rel=1e-13, abs=bound)
+    assert np.abs(x - softmax_loss_backward_plain(logits, targets)).max() <= bound
+
+
+@given(seed=seeds)
+def test_a_float32_loss_loses_nothing_to_a_bias_of_a_thousand(seed):
+    """What rounds x + b off by 3e-5 is added back, in the target's logit and in the sum; what exp rounds off, stays."""
+    draws, V = Draws(seed), 7
+    x, bias = (values(draws, name, *shape) for name, shape in (("x", (V, V)), ("bias", (V,))))
+    x, bias = x.astype(np.float32), (1000 + bias).astype(np.float32)
+    exact = -log_softmax_plain(x.astype(np.float64) + bias.astype(np.float64))
+    for target in range(V):
+        row, targets = x[target : target + 1], np.array([target])
+        for loss in (softmax_loss_total(row, bias, targets), softmax_loss_backward(row.copy(), bias, targets)):
+            assert abs(loss - exact[target, target]) <= 8 * np.finfo(np.float32).eps  # exp's, for arguments up to 4
+
+
+def test_the_softmax_is_along_the_last_axis_whatever_stands_before_it():
+    logits = values(Draws(4), "logits", 2, 3, 5)
+    rows = [log_softmax_plain(row) for row in logits.reshape(6, 5)]
+    np.testing.assert_array_equal(log_softmax_plain(logits).reshape(6, 5), rows)
 
 
 @given(case=logits_and_targets())

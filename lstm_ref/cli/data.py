@@ -2,10 +2,11 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -16,6 +17,7 @@ from lstm_ref.core.corpora import Corpus
 from lstm_ref.core.dataset import Dataset
 from lstm_ref.core.dataset_file import SUFFIX, write_dataset
 from lstm_ref.core.errors import UsageError
+from lstm_ref.core.prediction import Fixture
 from lstm_ref.core.published import CORPORA, data_folders, fetch
 from lstm_ref.core.statistics import bigram_entropy, split_facts, unigram_entropy
 from lstm_ref.core.words import UNK
@@ -114,6 +116,41 @@ def encode(
     write_dataset(out, dataset)
     parts = [f"{part} {len(articles.ids):,} in {len(articles)} articles" for part, articles in dataset.parts.items()]
     note(f"{len(dataset.vocabulary):,} tokens in the vocabulary; {', '.join(parts)}")
+    print(out)
+
+
+@app.command
+def fixture(
+    text: str,
+    /,
+    *,
+    out: Path,
+    part: Literal["train", "validation", "test"] = "test",
+    rows: Annotated[int, Parameter(validator=Number(gte=1))] = 1024,
+    length: Annotated[int, Parameter(validator=Number(gte=1))] = 30,
+    reading: Reading = DEFAULT,
+) -> None:
+    """Rows of words and the word after each, for `lstm score --fixture`: an .npz file of inp and out.
+
+    lstm data fixture wikitext-2 --out prediction.npz
+
+    Parameters
+    ----------
+    text
+        A named text, a file or a folder; or a file of `lstm data encode`.
+    out
+        The file to write.
+    part
+        Of the text: rows stand at equal distances over all of it.
+    rows
+        How many.
+    length
+        Words in a row, before the one that is to be predicted.
+    """
+    if out.exists():
+        raise UsageError(f"{out} exists: take another name")
+    _, dataset = reading.read(text)
+    Fixture.of_text(dataset[part].ids, rows, length, dataset.vocabulary).save(out)
     print(out)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from lstm_ref.cli.console import verbatim
@@ -16,7 +16,9 @@ from lstm_ref.core.batching import evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.dataset import encode_corpus
-from lstm_ref.core.errors import DataError
+from lstm_ref.core.errors import DataError, UsageError
+from lstm_ref.core.language_model import LanguageModel
+from lstm_ref.core.prediction import Fixture, nll_of_fixture
 from lstm_ref.core.runlog import find_checkpoint
 from lstm_ref.core.trainer import model_of
 from lstm_ref.core.vocab import Unknown
@@ -27,6 +29,7 @@ def score(
     text: str | None = None,
     /,
     *,
+    fixture: Path | None = None,
     part: Literal["all", "train", "validation", "test"] = "validation",
     batch_size: Annotated[int, Parameter(validator=Number(gte=1))] = 64,
     seq_length: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
@@ -47,6 +50,8 @@ def score(
         A .safetensors file, or a run folder: its best checkpoint.
     text
         A named text or a file [default: the text it was trained on].
+    fixture
+        Instead of a text, an .npz file of `lstm data fixture`: rows of words, of which each next one is predicted.
     part
         A part of the text, or all of it. Validation is split off as in training, and a test part not every text has.
     batch_size
@@ -67,6 +72,12 @@ def score(
         One JSON object instead of a table.
     """
     loaded = Checkpoint.load(find_checkpoint(checkpoint))
+    if fixture is not None:
+        if text is not None:
+            raise UsageError(f"both a text, {text}, and --fixture {fixture}: give one of them")
+        model = model_of(loaded, backend=backend, device=device, precision=precision)
+        _fixture(model, Fixture.load(fixture, loaded.vocabulary), as_json)
+        return
     corpus = load_corpus(text or loaded.config.corpus, data_dir)
     try:
         dataset = encode_corpus(corpus, loaded.vocabulary, split=loaded.config.split, unknown=on_unknown)
@@ -82,6 +93,18 @@ def score(
         result = model.evaluate(window, model.zero_state(window.inputs.shape[1]) if first == 0 else state)
         state, total, tokens = result.state, total + result.total, tokens + result.tokens
     _report(corpus.source, part, tokens, total / tokens, as_json)
+
+
+def _fixture(model: LanguageModel, fixture: Fixture, as_json: bool) -> None:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("predicting", total=len(fixture.out))
+        nll = nll_of_fixture(model, fixture, on_rows=lambda count: bar.advance(task, count))
+    if as_json:
+        error = float(nll.std() / math.sqrt(len(nll)))
+        print(json.dumps({"rows": len(nll), "nats_per_next_word": float(nll.mean()), "standard_error": error}))
+        return
+    print(f"Your mean NLL for predicting a single word: {nll.mean()}")
 
 
 def _report(source: str, part: str, tokens: int, nats: float, as_json: bool) -> None:

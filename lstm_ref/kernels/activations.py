@@ -33,6 +33,7 @@ E3, E4, E5 = _f(8.3334519073e-3), _f(1.3981999507e-3), _f(1.9875691500e-4)
 LOG2_E, LN2_HIGH, LN2_LOW = _f(1.44269504088896341), _f(0.693359375), _f(-2.12194440e-4)  # ln 2 in two parts
 LOWEST, HIGHEST = _f(-87.9), _f(88.8)  # beyond, n makes 2^n zero or infinity
 ROUND = _f(1.5 * 2**23)  # adding it leaves n in the low bits of a float32
+LARGEST = 709.782712893384  # ln of the largest float64
 ROUND_BITS, EXPONENT = np.int32(0x4B400000 - 127), np.int32(23)
 
 
@@ -69,7 +70,7 @@ def _tanh_float32(x):
 
 
 def _exp_float64(x):
-    return math.exp(x) if x < 709 else math.inf + x
+    return math.exp(x) if x <= LARGEST else math.inf + x  # Python's would raise; and NaN + inf is NaN
 
 
 def _sigmoid_float64(x):

@@ -157,6 +157,23 @@ def test_wrap_has_exactly_one_wrong_target_a_row_and_epoch(case):
     assert wrong == [(K - 1, T - 1, row, row * K * T) for row in range(B)]
 
 
+def test_wrap_is_wrong_in_the_last_of_a_thousand_windows_only():
+    wrong = [
+        k
+        for k, window in enumerate(Windows(np.arange(3_000), 1, 3, "wrap"))
+        if (window.targets != window.inputs + 1).any()
+    ]
+    assert wrong == [999]
+
+
+@pytest.mark.parametrize("made", [Window(np.zeros((1, 1)), np.zeros((1, 1))), Windows(np.arange(26), 2, 4)], ids=type)
+def test_windows_cannot_be_changed(made):
+    for name in made.__slots__:
+        with pytest.raises(AttributeError):
+            setattr(made, name, None)
+    assert not hasattr(made, "__dict__")
+
+
 @pytest.mark.row("BC7")
 @given(case=window_counts(), last_target=last_targets)
 def test_inputs_and_targets_are_int64(case, last_target):
@@ -243,6 +260,12 @@ def test_the_batch_size_that_the_error_advises_fits(T, rows, more, last_target):
         Windows(ids, rows + 2, T, last_target)
     assert f"batch_size={rows + 2}" in str(caught.value)
     assert len(Windows(ids, rows, T, last_target)) >= 1
+
+
+@pytest.mark.parametrize(("tokens", "B", "T"), [(0, 1, 1), (0, 3, 1), (1, 1, 1), (7, 3, 7)])
+def test_the_error_advises_no_batch_size_where_not_one_row_fits(tokens, B, T):
+    with pytest.raises(DataError, match=r"; set a shorter seq_length, or take more text"):
+        Windows(np.arange(tokens), B, T)
 
 
 @pytest.mark.parametrize(("B", "T"), [(0, 4), (2, 0), (-1, 4)])

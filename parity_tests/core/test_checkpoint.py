@@ -178,6 +178,7 @@ def test_seed_form_has_the_four_keys_of_the_original_notebooks_file(path):
     form = Checkpoint.load(path).seed_form()
     assert list(form) == ["n_hidden", "n_layers", "state_dict", "tokens"]
     assert (form["n_hidden"], form["n_layers"], form["tokens"]) == (4, 2, VOCABULARY.tokens)
+    assert make(RunConfig(hidden_sizes=(4, 3))).seed_form()["n_hidden"] == 4
     V, H = len(VOCABULARY), 4
     assert {name: value.shape for name, value in form["state_dict"].items()} == {
         "lstm.weight_ih_l0": (4 * H, V),
@@ -215,6 +216,32 @@ def test_the_file_tells_any_safetensors_reader_what_a_run_needs_to_go_on(path):
         | {f"optimizer.exp_avg_sq.{name}" for name in saved.model}
         | {"optimizer.step", "carry.h_l0", "carry.h_l1", "carry.c_l0", "carry.c_l1"}
     )
+
+
+def test_equal_checkpoints_have_one_canonical_header_and_sum(path):
+    """Their dictionaries may have been filled in any order."""
+    metadata = []
+    for versions in ({"numpy": "2.1", "python": "3.11"}, {"python": "3.11", "numpy": "2.1"}):
+        replace(make(), versions=versions).save(path)
+        with safe_open(path, framework="numpy") as file:
+            metadata.append(file.metadata())
+    assert metadata[0] == metadata[1]
+    header = metadata[0][METADATA_KEY]
+    assert header == json.dumps(json.loads(header), sort_keys=True, separators=(",", ":"))
+
+
+def test_a_run_begins_with_nothing_done():
+    counts = {"step": 0, "evaluated_step": 0, "loss_sum": 0.0, "loss_count": 0, "best_step": 0, "seconds": 0.0}
+    assert asdict(Progress()) == counts | {"loss": None, "gradient_norm": None, "best_loss": None}
+
+
+def test_a_checkpoint_cannot_be_changed_and_neither_it_nor_its_progress_takes_unknown_fields():
+    saved = make()
+    with pytest.raises(AttributeError):
+        saved.model = {}
+    with pytest.raises(AttributeError):
+        saved.progress.stepp = 1
+    assert not hasattr(saved, "__dict__")
 
 
 @pytest.mark.row("C48")
@@ -285,11 +312,29 @@ def test_a_pickle_is_refused_and_its_code_never_runs(path, protocol, zipped):
         assert message.endswith("is a pickle, as of torch.save; it is not opened, because it could run code")
 
 
+@pytest.mark.parametrize("value", [None, ""])
+def test_the_shortest_pickle_is_known_as_one(path, value):
+    path.write_bytes(pickle.dumps(value, 2))
+    assert "is a pickle" in refusal(path)
+
+
+def test_a_damaged_checkpoint_is_not_taken_for_a_pickle_because_of_its_headers_length(path):
+    """Written first and little-endian, this one begins as a pickle does: 0x80."""
+    for padding in range(2**16, 2**16 + 2**8, 8):
+        replace(make(SMALLEST, Vocabulary.build("abc")), versions={"padding": "x" * padding}).save(path)
+        content = path.read_bytes()
+        if content[0] == 0x80:
+            break
+    assert (content[0], content[3:8]) == (0x80, bytes(5))
+    path.write_bytes(content[:-1])
+    assert "is no whole safetensors file" in refusal(path)
+
+
 @pytest.mark.row("BC18")
 @pytest.mark.parametrize("content", [b"", b"\0", b"{}", b"\x93NUMPY", b"GIF89a", b"\x7fELF", b"\x1f\x8b\x08"])
 def test_files_of_other_formats_are_refused(path, content):
     path.write_bytes(content)
-    refusal(path)
+    assert "is no whole safetensors file" in refusal(path)
     with path.open("wb") as file:
         np.save(file, np.ones((3, 2)))
     assert "is no whole safetensors file" in refusal(path)
@@ -310,16 +355,17 @@ def test_another_programs_file_is_refused_even_where_numpy_has_no_such_dtype(pat
     refusal(path)
 
 
-def test_a_file_of_a_newer_schema_is_refused(path, monkeypatch):
-    with monkeypatch.context() as newer:
-        newer.setattr(checkpoint_module, "SCHEMA", 3)
+@pytest.mark.parametrize("schema", [0, 3])
+def test_a_file_of_another_schema_is_refused(path, monkeypatch, schema):
+    with monkeypatch.context() as other:
+        other.setattr(checkpoint_module, "SCHEMA", schema)
         make().save(path)
-    assert refusal(path).endswith("its schema is 3, this version reads 1 to 2; update lstm-parity")
+    assert refusal(path).endswith(f"its schema is {schema}, this version reads 1 to 2; update lstm-parity")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    assert "No such file" in refusal(tmp_path / "nowhere.safetensors")
-    assert "Is a directory" in refusal(tmp_path)
+    assert refusal(tmp_path / "nowhere.safetensors").endswith("nowhere.safetensors: No such file or directory")
+    assert refusal(tmp_path).endswith(": Is a directory")
 
 
 @pytest.mark.row("C59")
@@ -338,6 +384,13 @@ def test_a_file_with_a_tensor_of_another_shape_is_refused(path, group):
         tensors = getattr(make(), group) | {name: np.ones((*value.shape, 2), value.dtype)}
         replace(make(), **{group: tensors}).save(path)
         refusal(path)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_file_with_another_number_of_steps_than_one_is_refused(path, count):
+    saved = make()
+    replace(saved, optimizer=saved.optimizer | {"step": np.ones(count, np.int64)}).save(path)
+    assert f"optimizer.step has shape ({count},), expected ()" in refusal(path)
 
 
 @pytest.mark.row("C59")
@@ -365,6 +418,14 @@ def test_a_file_whose_progress_cannot_be_is_refused(path, monkeypatch, wrong):
     refusal(path)
 
 
+def test_the_first_field_of_the_progress_that_cannot_be_is_named(path, monkeypatch):
+    wrong = {"step": -1, "loss": "2.75"}
+    with monkeypatch.context() as forged:
+        forged.setattr(checkpoint_module, "json", SimpleNamespace(dumps=lambda values, **_: header_with(values, wrong)))
+        make().save(path)
+    assert refusal(path).endswith("does not fit itself: progress.step: Input should be greater than or equal to 0")
+
+
 def header_with(values: dict[str, object], progress: dict[str, object]) -> str:
     return json.dumps(values | {"progress": values["progress"] | progress})
 
@@ -378,7 +439,7 @@ def test_a_file_whose_header_is_anything_else_is_refused(path, monkeypatch, head
     refusal(path)
 
 
-@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace"])
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.open"])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch, call):
     make().save(path)
     before = path.read_bytes()

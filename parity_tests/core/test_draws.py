@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_ref.core.config import RunConfig
-from lstm_ref.core.draws import Draws, philox_plain, stream_number, words_plain
+from lstm_ref.core.draws import W0, W1, Draws, philox_block, philox_plain, stream_number, words_plain
 from lstm_ref.core.masks import dropout_masks
 
 seeds = st.integers(0, 2**64 - 1)
@@ -64,6 +64,15 @@ def test_word_i_is_word_i_div_nb_of_block_i_mod_nb(seed, step, stream, n):
     np.testing.assert_array_equal(Draws(seed, step).words(stream, n), expected, strict=True)
 
 
+@pytest.mark.parametrize("key", [(0, 0), (2**32 - 1, 2**32 - 1), (2**32 - 1 - int(W0), 2**32 - 1 - int(W1))])
+@pytest.mark.parametrize(("block", "step", "stream"), list(itertools.product([0, 2**32 - 1], repeat=3)))
+def test_the_compiled_block_equals_the_plain_one_where_a_word_is_all_ones(block, step, stream, key):
+    """No random word or sum ever is, and there a remainder by 2^32 - 1 differs from the low 32 bits."""
+    arguments = (np.uint64(word) for word in (block, step, stream, *key))
+    words = [int(word) for word in philox_block(*arguments)]
+    assert words == philox_plain(np.array([block, 0, step, stream], np.uint32), key).tolist()
+
+
 @given(name=names)
 def test_a_streams_number_is_the_start_of_its_names_sha256(name):
     first_bytes = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -81,6 +90,14 @@ def test_neighbouring_steps_share_no_block(seed, step, stream):
 def test_two_streams_share_no_block(seed, step, streams):
     one, other = (blocks_of(Draws(seed, step), stream, 300) for stream in streams)
     assert one.isdisjoint(other)
+
+
+def test_draws_are_those_of_step_0_unless_told_otherwise_and_cannot_be_changed():
+    draws = Draws(7)
+    assert draws == Draws(7, 0)
+    with pytest.raises(AttributeError):
+        draws.step = 1
+    assert not hasattr(draws, "__dict__")
 
 
 @given(seed=seeds, bit=st.integers(0, 63))
@@ -204,7 +221,7 @@ def test_everything_is_the_same_without_compilation():
     }
 
 
-@pytest.mark.parametrize(("seed", "step"), [(-1, 0), (2**64, 0), (0, -1), (0, 2**32)])
+@pytest.mark.parametrize(("seed", "step"), [(-1, 0), (2**64, 0), (2**64 + 1, 0), (0, -1), (0, 2**32), (0, 2**32 + 1)])
 def test_a_seed_or_step_out_of_range_is_refused(seed, step):
     with pytest.raises(ValueError, match=rf"seed={seed}, step={step}\): seed has 64 bits, step 32"):
         Draws(seed, step)

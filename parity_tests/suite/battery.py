@@ -130,7 +130,7 @@ def _numbers() -> Iterator[Question]:
     for scale in (1.0, 30.0, 3e3):
         logits = values("logits", 5, 4, scale=scale)
         yield Question("loss", {"logits": logits, "targets": np.array([0, 3, 1, 2, 3])})
-    for scale, max_norm in ((1.0, 0.25), (1.0, 50.0), (1e-7, 1e-7)):
+    for scale, max_norm in ((1.0, 0.25), (1.0, 50.0), (1e-7, 1e-7), (0.0, 1.0)):
         yield Question("clip", {n: scale * values(n, 2, 3) for n in ("first", "second")}, {"max_norm": max_norm})
     for op, scale in (("adam", 1.0), ("adam", 1e-8), ("sgd", 1.0)):
         settings = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} if op == "adam" else {}

@@ -17,7 +17,8 @@ training. Real arrays all have the question's dtype; ids, lengths and targets ar
                -> loss [], h_l<k>, c_l<k>, d<parameter>; settings rates {where: p}, tied
     train      model's with a leading K on inputs, targets and masks, and lr [K]; setting clip (SGD)
                -> loss [K], <parameters after the last update>
-    sample     logits [V], u [] -> id []; settings temperature, top_k, top_p
+    sample     logits [V], u [] -> id []; settings temperature, top_k, top_p. By convention, in the order (-logit, id)
+               the first whose cumulative sum exceeds u times the total. To add up by id draws as well, but other ids
     generate   <model parameters>, prime [P], u [K] -> ids [K]; settings as sample
 
 Weights of layer k are weight_ih_l<k> [4H,I], weight_hh_l<k> [4H,H], bias_ih_l<k>, bias_hh_l<k> [4H], with the suffix

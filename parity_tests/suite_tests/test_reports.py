@@ -513,6 +513,8 @@ def test_a_number_is_short_and_reads_back_to_three_digits(value):
     assert len(shown) <= 10
     if value is None:
         assert shown == "-"
+    elif 0 < value < 1e-300:
+        assert shown == "<1e-300"
     elif math.isfinite(value):  # Decimal: the largest floats round up to what is no float
         assert abs(Decimal(shown) - Decimal(value)) <= abs(Decimal(value)) * Decimal("0.0051")
     else:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from parity_tests import vectors
+from parity_tests.suite.mutants.bank import BANK
 from parity_tests.suite.question import Question
 from parity_tests.vectors import HERE, GoldenCase, kills
 
@@ -75,6 +76,13 @@ def test_building_again_gives_the_same_bytes(tmp_path):
         path: entry["sha256"] for path, entry in listed.items()
     }
     assert built["manifest.json"] == (HERE / "manifest.json").read_bytes()
+
+
+def test_every_case_kills_the_wrong_lstms_that_the_manifest_names_and_none_is_for_nothing():
+    recorded = kills.known_kills()
+    assert kills.measure(CASES) == recorded
+    assert all(recorded.values()), [name for name, killed in recorded.items() if not killed]
+    assert len(set().union(*recorded.values())) > 0.9 * len(BANK)
 
 
 def test_recorded_kills_are_kept_and_change_nothing_else(tmp_path):

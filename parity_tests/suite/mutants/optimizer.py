@@ -106,6 +106,15 @@ class ClipWithoutEpsilon(Subject):
         return min(1.0, max_norm / norm) if norm else 1.0
 
 
+@OPTIMIZER.mutant("clip-divides-by-a-norm-of-zero", "g *= min(norm, max_norm) / norm", CLIPPING)
+class ClipDividesByANormOfZero(Subject):
+    """The factor is written as new length over old length. Where all gradients are zero that is 0/0, and the first
+    window that teaches nothing makes every parameter NaN."""
+
+    def clip_factor(self, norm, max_norm):
+        return np.minimum(norm, max_norm) / np.asarray(norm)
+
+
 @OPTIMIZER.mutant("clip-lengthens-too", "g *= max_norm / (norm + 1e-6)", CLIPPING)
 class ClipLengthensToo(Subject):
     """The minimum with 1 is missing, so short gradients are drawn out to the full length. Training is lively at first

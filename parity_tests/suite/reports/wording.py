@@ -35,9 +35,12 @@ def name(text: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits; "-" where nothing was measured."""
+    """Three digits; "-" where nothing was measured. A bound where the truth is 0 is the smallest there can be: its
+    digits say nothing."""
     if value is None:
         return "-"
+    if 0 < value < 1e-300:
+        return "<1e-300"
     return f"{value:.2e}" if value and math.isfinite(value) else f"{value:g}"
 
 
