@@ -179,7 +179,7 @@ def test_everything_of_the_torch_twin_is_on_its_one_device(device):
         case.window, twin.state_from_arrays(case.state_arrays), case.draws, StepSettings(lr=0.1, clip=1)
     ).state
     tensors = list(twin.network.parameters()) + [tensor for pair in state for tensor in pair]
-    tensors += [tensor for moments in twin.optimizer.state.values() for tensor in moments.values()]
+    tensors += [tensor for moments in twin.optimizer.fused.state.values() for tensor in moments.values()]
     assert {tensor.device.type for tensor in tensors} == {device}
     assert twin.evaluate(case.window, state).total > 0
 
