@@ -40,7 +40,7 @@ class Network:
         self._arrays: dict[int, Arrays] = {}
 
     def loaded(self, shape: tuple[int, ...], masks: Masks) -> "Arrays":
-        """The arrays for windows of shape [T,B], with the parameters as they are now, and weights dropped by `masks`."""
+        """The arrays for windows of shape [T,B], with the parameters as they are now less what `masks` drop of them."""
         T, B = shape
         if B not in self._arrays or self._arrays[B].T < T:
             self._arrays[B] = Arrays(self.config, T, B, self.dtype)
