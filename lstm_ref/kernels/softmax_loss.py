@@ -84,14 +84,15 @@ def softmax_loss_total(x, b, targets):
 
 
 @jit
-def softmax_loss_backward(x, b, targets):
-    """N times (2) for the logits x + b, and (3) in place of x.
+def softmax_loss_backward(x, b, targets, tokens, db):
+    """For some rows of the logits x + b, of `tokens` in all: their part of N times (2); (3) in place of x, and its sum
+    over the rows added to db [V], float64.
 
     p and onehot are scaled by the same rounded 1/N: were 1/N subtracted from p/N, each with a rounding of its own, each
     target would be pulled the same way by 2e-8 of its gradient.
     """
     total, one = 0.0, x.dtype.type(1)
-    scale = x.dtype.type(1.0 / targets.size)
+    scale = x.dtype.type(1.0 / tokens)
     for n in range(targets.size):
         row, target = x[n], targets[n]
         largest = _largest(row, b)
@@ -109,4 +110,6 @@ def softmax_loss_backward(x, b, targets):
         for v in range(row.size):
             row[v] = row[v] * inverse * scale
         row[target] = (y_target * inverse - one) * scale
+        for v in range(row.size):
+            db[v] += row[v]
     return total
