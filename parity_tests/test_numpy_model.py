@@ -365,7 +365,7 @@ def test_the_state_that_a_step_returns_is_not_overwritten_by_the_next():
         np.testing.assert_array_equal(pair, kept_pair)
 
 
-@pytest.mark.row("C24")
+@pytest.mark.row("C24", "W2", "W29")
 @given(case=model_cases())
 def test_logits_are_of_every_position_and_their_softmax_gives_the_evaluation(case):
     model = numpy_model(case)
@@ -397,7 +397,7 @@ def test_a_step_allocates_nothing_of_the_size_of_its_window(monkeypatch):
     assert max(asked, default=0) < 20 * 8 * 16
 
 
-@pytest.mark.row("C25")
+@pytest.mark.row("C25", "W30")
 def test_the_zero_state_is_zero_of_the_models_dtype_and_fresh_at_each_call():
     model = NumpyLM(LanguageModelConfig(vocab_size=5, hidden_sizes=(3, 4)), dtype=np.float32)
     state = model.zero_state(2)
