@@ -45,7 +45,7 @@ def summed_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tenso
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, targets, bf16):
-        dx, dweight, dbias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.zeros_like(bias)
         total = x.new_zeros((), dtype=torch.float64)
         x_factor, weight_factor = as_factor(x, bf16), as_factor(weight, bf16)
         for rows, logp in _log_probabilities(x_factor, weight_factor, bias, bf16):
@@ -56,7 +56,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             dbias += dz.sum(0)  # (4)
             dz = as_factor(dz, bf16)
             add_product(dx[rows], dz, weight_factor, bf16=bf16, beta=0)
-            add_product(dweight, dz.T, x_factor[rows], bf16=bf16)
+            add_product(dweight, dz.T, x_factor[rows], bf16=bf16, beta=int(rows.start > 0))
         ctx.unscaled = dx, dweight, dbias
         return (total / len(x)).to(x.dtype)
 

@@ -76,9 +76,10 @@ class LSTMNetwork(nn.Module):
 
     def _layer(self, k: int, x: Tensor, pair: tuple[Tensor, Tensor], masks: Masks) -> tuple[Tensor, tuple]:
         """What nn.LSTM calls, with the recurrent weights that a mask leaves: the parameter stays as it is."""
-        weight_ih, weight_hh, bias_ih, bias_hh = self.lstm[k].parameters()
+        weight_ih, weight_hh, *biases = self.lstm[k].parameters()
         kept = self._drop(weight_hh, f"weight_hh_l{k}", masks)
-        weights, (h, c) = [weight_ih, kept, bias_ih, bias_hh], pair
+        x, even = _to_even_width(x, weight_ih)
+        weights, (h, c) = [even, kept, *biases], pair
         if x.is_cuda and kept is not weight_hh:
             weights = _in_one_piece(weights)
         y, h, c = torch.lstm(x, (h[None], c[None]), weights, True, 1, 0.0, self.training, False, False)
@@ -86,6 +87,14 @@ class LSTMNetwork(nn.Module):
 
     def _drop(self, x: Tensor, where: str, masks: Masks) -> Tensor:
         return x * masks[where] * (1 / (1 - self.rates[where])) if where in masks else x
+
+
+def _to_even_width(x: Tensor, weight_ih: Tensor) -> tuple[Tensor, Tensor]:
+    """With a column of zeros where bf16 on the CPU has an odd number: oneDNN takes three to four times as long there,
+    358 ms instead of 84 for a window of 83 characters."""
+    if x.device.type == "cpu" and x.shape[-1] % 2 and torch.is_autocast_enabled("cpu"):
+        return F.pad(x, (0, 1)), F.pad(weight_ih, (0, 1))
+    return x, weight_ih
 
 
 def _in_one_piece(weights: list[Tensor]) -> list[Tensor]:
