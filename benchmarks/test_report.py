@@ -81,7 +81,8 @@ def test_the_command_proves_times_and_writes(
             assert len(times["seconds_by_round"]) == command.QUICK_ROUNDS
             assert all(0 < seconds < math.inf for seconds in times["seconds_by_round"])
     assert written.with_suffix(".md").read_text(encoding="utf-8") == out.rstrip("\n") + "\n"
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(len(line) for line in out.splitlines() if not line.startswith("|")) <= 100
+    assert max(map(len, out.splitlines())) <= 110  # a row is as wide as its numbers, on a busy machine wider
     assert "proving: NumpyLM" in err
     assert str(tmp_path) not in report["command"]
     assert command.run(["--quick", "--out", str(tmp_path)]) == 2

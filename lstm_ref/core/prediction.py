@@ -50,7 +50,7 @@ class Fixture:
     def load(cls, path: Path, vocabulary: Vocabulary) -> "Fixture":
         """Raises DataError unless it is a fixture of ids of this vocabulary. Nothing in it is unpickled."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file) as arrays:
                 inp, out = arrays["inp"], arrays["out"]
                 digest = str(arrays["vocabulary_sha256"]) if "vocabulary_sha256" in arrays else ""
         except OSError as error:
