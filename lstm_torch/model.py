@@ -151,7 +151,6 @@ class TorchLM:
         return LossAndGradients(float(loss), gradients, next_state, float(added))
 
     def train_step(self, window: Window, state: State, draws: Draws, settings: StepSettings) -> StepResult:
-        self.optimizer.require_own_parameters()
         loss, _, next_state = self._backward(window, state, draws)
         norm = get_total_norm([p.grad for p in self._params.values() if p.grad is not None])
         clip_grads_with_norm_(self._params.values(), settings.clip, norm)

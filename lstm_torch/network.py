@@ -72,7 +72,7 @@ class LSTMNetwork(nn.Module):
         x = self.embedding(inputs)
         if "embedding" not in masks:
             return x
-        return self._drop(x, "embedding", {"embedding": masks["embedding"][inputs][..., None]})
+        return _dropout(x, masks["embedding"][inputs][..., None], self.rates["embedding"])
 
     def _layer(self, k: int, x: Tensor, pair: tuple[Tensor, Tensor], masks: Masks) -> tuple[Tensor, tuple]:
         """What nn.LSTM calls, with the recurrent weights that a mask leaves: the parameter stays as it is."""
@@ -86,7 +86,11 @@ class LSTMNetwork(nn.Module):
         return y, (h[0], c[0])
 
     def _drop(self, x: Tensor, where: str, masks: Masks) -> Tensor:
-        return x * masks[where] * (1 / (1 - self.rates[where])) if where in masks else x
+        return _dropout(x, masks[where], self.rates[where]) if where in masks else x
+
+
+def _dropout(x: Tensor, mask: Tensor, rate: float) -> Tensor:
+    return x * mask * (1 / (1 - rate))
 
 
 def _to_even_width(x: Tensor, weight_ih: Tensor) -> tuple[Tensor, Tensor]:

@@ -174,7 +174,6 @@ def test_the_state_has_the_names_shapes_and_dtypes_of_the_contract(optimizer):
         twin.load_optimizer_state(state | {"momentum": state["step"]})
 
 
-@pytest.mark.row("W44")
 @pytest.mark.parametrize(("optimizer", "begin_at"), [*((name, None) for name in OPTIMIZERS), *NT_ASGD_FROM])
 def test_training_goes_on_bit_by_bit_from_parameters_and_state(optimizer, begin_at):
     whole, case = a_twin(optimizer)
