@@ -231,8 +231,9 @@ def test_equal_checkpoints_have_one_canonical_header_and_sum(path):
 
 
 def test_a_run_begins_with_nothing_done():
-    counts = {"step": 0, "evaluated_step": 0, "loss_sum": 0.0, "loss_count": 0, "best_step": 0, "seconds": 0.0}
-    assert asdict(Progress()) == counts | {"loss": None, "gradient_norm": None, "best_loss": None}
+    done = asdict(Progress())
+    assert {name for name in done if done[name] is None} == {"loss", "gradient_norm", "best_loss"}
+    assert not any(done.values())
 
 
 def test_a_checkpoint_cannot_be_changed_and_neither_it_nor_its_progress_takes_unknown_fields():
@@ -390,7 +391,7 @@ def test_a_file_with_a_tensor_of_another_shape_is_refused(path, group):
 def test_a_file_with_another_number_of_steps_than_one_is_refused(path, count):
     saved = make()
     replace(saved, optimizer=saved.optimizer | {"step": np.ones(count, np.int64)}).save(path)
-    assert f"optimizer.step has shape ({count},), expected ()" in refusal(path)
+    assert f"step has shape ({count},), expected ()" in refusal(path)
 
 
 @pytest.mark.row("C59")
