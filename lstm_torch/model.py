@@ -1,7 +1,8 @@
 """TorchLM: the network with its optimizer, behind the `LanguageModel` protocol.
 
-Precisions: float64 and float32 throughout; bf16 computes the network under autocast, with float32 parameters, loss and
-optimizer. On CUDA, float32 means float32: TF32, which cuDNN's LSTM takes by default, is switched off.
+Precisions: float64 and float32 throughout; bf16 computes the network under autocast and the decoder's products from
+bf16 factors, with float32 parameters, loss, penalty and optimizer. On CUDA, float32 means float32: TF32, which cuDNN's
+LSTM takes by default, is switched off.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,6 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -26,8 +26,11 @@ from lstm_ref.core.language_model import (
     StepSettings,
 )
 from lstm_ref.core.masks import dropout_masks
-from lstm_ref.core.params import check_parameters
-from lstm_torch.network import LSTMNetwork, TorchState
+from lstm_ref.core.params import check_optimizer_state, check_parameters
+from lstm_torch.decoder_loss import linear_cross_entropy, summed_cross_entropy
+from lstm_torch.network import Activations, LSTMNetwork, TorchState
+from lstm_torch.optimizer import Optimizer
+from lstm_torch.regularizers import penalty
 from lstm_torch.sampling import sample_token
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}  # of the parameters
@@ -56,14 +59,11 @@ class TorchLM:
         self.config = config
         self.device = torch.device(device)
         self.precision = precision
-        adam = optimizer or OptimizerConfig()
         if self.device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self.network = LSTMNetwork(config, DTYPES[precision]).to(self.device)
         self._params = self.network.shared_parameters()
-        self.optimizer = torch.optim.Adam(
-            self._params.values(), betas=(adam.beta1, adam.beta2), eps=adam.eps, fused=True
-        )
+        self.optimizer = Optimizer(optimizer or OptimizerConfig(), self._params)
 
     # ---- state of the model -------------------------------------------------------------------------------------
 
@@ -77,25 +77,17 @@ class TorchLM:
                 p.copy_(torch.from_numpy(np.ascontiguousarray(params[name])))
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        moments = {name: self.optimizer.state.get(p) for name, p in self._params.items()}
-        updates = next((int(moment["step"]) for moment in moments.values() if moment), 0)
-        state = {"step": np.array(updates, np.int64)}
-        for key in ("exp_avg", "exp_avg_sq"):
-            for name, p in self._params.items():
-                moment = moments[name]
-                state[f"{key}.{name}"] = _to_numpy(moment[key] if moment else torch.zeros_like(p))
-        return state
+        return self.optimizer.state()
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        for key in ("exp_avg", "exp_avg_sq"):
-            prefix = f"{key}."
-            arrived = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-            check_parameters(self.config, arrived)
-            for name, p in self._params.items():
-                moment = torch.from_numpy(np.ascontiguousarray(arrived[name])).to(p)
-                self.optimizer.state[p][key] = moment.clone()
-        for p in self._params.values():
-            self.optimizer.state[p]["step"] = torch.tensor(float(state["step"]), device=p.device)
+        check_optimizer_state(self.config, self.optimizer.config, state)
+        self.optimizer.load(state)
+
+    def start_averaging(self) -> None:
+        self.optimizer.start_averaging()
+
+    def exchange_average(self) -> None:
+        self.optimizer.exchange_average()
 
     def zero_state(self, batch_size: int) -> State:
         sizes = self.config.hidden_sizes
@@ -116,55 +108,61 @@ class TorchLM:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self.device.type == "cuda":  # only from pinned memory does a copy not wait for what the device still does
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor
 
-    def _network(self, inputs: np.ndarray, state: State, masks: Mapping[str, np.ndarray]) -> tuple[Tensor, TorchState]:
-        """Logits [T,B,V] and the next state, both in the parameters' dtype; the state is detached."""
+    def _forward(self, inputs: np.ndarray, state: State, masks: Mapping[str, np.ndarray]) -> Activations:
+        """x and the state in the parameters' dtype; the state is detached."""
         masks_on_device = {where: self._tensor(mask) for where, mask in masks.items()}
         with self._autocast():
-            logits, next_state = self.network(self._tensor(inputs), state, masks_on_device)
+            y, x, next_state = self.network(self._tensor(inputs), state, masks_on_device)
         dtype = self.network.decoder.weight.dtype
-        return logits.to(dtype), [(h.detach().to(dtype), c.detach().to(dtype)) for h, c in next_state]
+        return Activations(y, x.to(dtype), [(h.detach().to(dtype), c.detach().to(dtype)) for h, c in next_state])
 
-    def _loss_with_gradients(self, window: Window, state: State, draws: Draws | None) -> tuple[Tensor, TorchState]:
-        """Leaves the gradients on the parameters."""
+    def _decoded(self, x: Tensor, window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the decoder's loss depends on."""
+        decoder, targets = self.network.decoder, self._tensor(window.targets)
+        return x.flatten(0, 1), decoder.weight, decoder.bias, targets.flatten()
+
+    def _backward(self, window: Window, state: State, draws: Draws | None) -> tuple[Tensor, Tensor, TorchState]:
+        """Loss, penalty and the next state; leaves the gradients on the parameters."""
+        self.network.zero_grad()  # before the forward pass, which needs the memory
         masks = dropout_masks(self.config, draws, *window.inputs.shape)
-        logits, next_state = self._network(window.inputs, state, masks)
-        loss = F.cross_entropy(logits.flatten(0, 1), self._tensor(window.targets).flatten())
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        return loss.detach(), next_state
+        y, x, next_state = self._forward(window.inputs, state, masks)
+        loss = linear_cross_entropy(*self._decoded(x, window), bf16=self.precision == "bf16")
+        added = penalty(self.config, x, y)
+        (loss + added).backward()
+        return loss.detach(), added.detach(), next_state
 
     # ---- what the trainer calls ---------------------------------------------------------------------------------
 
     @torch.no_grad()
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        logits, next_state = self._network(inputs, state, {})
-        return _to_numpy(logits), next_state
+        _, x, next_state = self._forward(inputs, state, {})
+        with self._autocast():
+            logits = self.network.decoder(x)
+        return _to_numpy(logits.to(x.dtype)), next_state
 
     def loss_and_gradients(self, window: Window, state: State, draws: Draws | None) -> LossAndGradients:
-        loss, next_state = self._loss_with_gradients(window, state, draws)
+        loss, added, next_state = self._backward(window, state, draws)
         gradients = {name: _to_numpy(p.grad) for name, p in self._params.items() if p.grad is not None}
-        return LossAndGradients(float(loss), gradients, next_state)
+        return LossAndGradients(float(loss), gradients, next_state, float(added))
 
     def train_step(self, window: Window, state: State, draws: Draws, settings: StepSettings) -> StepResult:
-        loss, next_state = self._loss_with_gradients(window, state, draws)
+        self.optimizer.require_own_parameters()
+        loss, _, next_state = self._backward(window, state, draws)
         norm = get_total_norm([p.grad for p in self._params.values() if p.grad is not None])
         clip_grads_with_norm_(self._params.values(), settings.clip, norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.lr
-        # The fused update looks at this flag on the device and updates nothing where it is 1: no wait for a verdict.
-        not_finite = ~(torch.isfinite(loss) & torch.isfinite(norm))
-        setattr(self.optimizer, "found_inf", not_finite.float())  # noqa: B010  as torch.amp.GradScaler hands it over
-        self.optimizer.step()
+        self.optimizer.step(settings.lr, torch.isfinite(loss) & torch.isfinite(norm))
         return StepResult(loss, norm, next_state)
 
     @torch.no_grad()
     def evaluate(self, window: Window, state: State) -> Evaluation:
-        logits, next_state = self._network(window.inputs, state, {})
-        targets = self._tensor(window.targets).flatten()
-        each = F.cross_entropy(logits.flatten(0, 1), targets, reduction="none")
-        return Evaluation(float(each.double().sum()), window.tokens, next_state)
+        _, x, next_state = self._forward(window.inputs, state, {})
+        total = summed_cross_entropy(*self._decoded(x, window), bf16=self.precision == "bf16")
+        return Evaluation(float(total), window.tokens, next_state)
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
         return int(sample_token(self._tensor(logits), policy, u))

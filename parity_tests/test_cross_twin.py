@@ -167,7 +167,7 @@ def test_a_checkpoint_holds_all_that_the_notebooks_network_remembers(checkpoint)
     assert vocabulary.encode("".join(vocabulary.tokens)).tolist() == list(range(len(vocabulary)))
 
 
-@pytest.mark.row("C59")
+@pytest.mark.row("C59", "BW22")
 @pytest.mark.parametrize("backend", TWINS)
 def test_a_loaded_model_gives_the_same_logits_as_the_one_that_was_saved(backend, text, tmp_path):
     with RunFolder(tmp_path / "run") as run:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from lstm_ref.core.config import LanguageModelConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.masks import dropout_masks, dropout_rates
-from lstm_ref.kernels.dropout import dropout, dropout_plain
+from lstm_ref.kernels.dropout import dropout, dropout_plain, dropout_words
+from lstm_ref.kernels.embedding import gather_plain
 from parity_tests.cases import seeds, values
 
 RATES = st.sampled_from([0.1, 0.3, 0.5, 0.9])
@@ -19,17 +20,40 @@ def test_compiled_dropout_equals_the_plain_form(n, p, seed, dtype):
     draws = Draws(seed)
     x, mask = values(draws, "x", n).astype(dtype), draws.keep_mask("mask", (n,), p)
     out = np.full(n, np.nan, dtype)
-    dropout(x, mask, dtype(1 / (1 - p)), out)
+    dropout(x[None], mask, dtype(1 / (1 - p)), out[None])
     expected = dropout_plain(x, mask, p)
     # a product by the reciprocal against a quotient: one rounding each
     np.testing.assert_allclose(out, expected, rtol=2 * np.finfo(dtype).eps, atol=0)
     np.testing.assert_array_equal(out == 0, ~mask)
 
 
+@pytest.mark.row("W37")
+@given(T=st.integers(1, 6), B=st.integers(1, 5), H=st.integers(1, 7), p=RATES, seed=seeds)
+def test_a_locked_mask_is_the_same_at_every_step_as_in_the_plain_form(T, B, H, p, seed):
+    x, mask = values(Draws(seed), "x", T, B, H), Draws(seed).keep_mask("mask", (1, B, H), p)
+    out = np.full_like(x, np.nan)
+    dropout(x.reshape(T, -1), mask.reshape(-1), 1 / (1 - p), out.reshape(T, -1))
+    np.testing.assert_allclose(out, dropout_plain(x, mask, p), rtol=4 * np.finfo(float).eps, atol=0)
+    assert all(np.array_equal(step == 0, ~mask[0]) for step in out)
+
+
+@pytest.mark.row("W38")
+@given(V=st.integers(1, 6), E=st.integers(1, 5), N=st.integers(1, 20), p=RATES, seed=seeds)
+def test_a_dropped_word_is_zero_wherever_it_stands_and_the_rest_is_scaled(V, E, N, p, seed):
+    draws = Draws(seed)
+    weight, mask = values(draws, "w", V, E), draws.keep_mask("mask", (V,), p)
+    ids = (draws.uniform("ids", (N,)) * V).astype(np.int64)
+    out = gather_plain(weight, ids)
+    dropout_words(out, ids, mask, 1 / (1 - p))
+    expected = gather_plain(dropout_plain(weight, mask[:, None], p), ids)
+    np.testing.assert_allclose(out, expected, rtol=4 * np.finfo(float).eps, atol=0)
+    np.testing.assert_array_equal(out.any(axis=1), mask[ids])
+
+
 def test_what_is_dropped_is_zero_even_where_it_was_not_finite():
-    out = np.empty(3)
-    dropout(np.array([np.inf, np.nan, 1.0]), np.array([False, False, True]), 2.0, out)
-    np.testing.assert_array_equal(out, [0, 0, 2])
+    out = np.empty((1, 3))
+    dropout(np.array([[np.inf, np.nan, 1.0]]), np.array([False, False, True]), 2.0, out)
+    np.testing.assert_array_equal(out, [[0, 0, 2]])
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
@@ -45,6 +69,33 @@ def test_dropout_falls_between_layers_and_on_the_top_output_and_nowhere_else():
     assert dropout_rates(config) == {"l0": 0.25, "l1": 0.25, "l2": 0.5}
     masks = dropout_masks(config, Draws(1), T=6, B=2)
     assert {where: mask.shape for where, mask in masks.items()} == {"l0": (6, 2, 3), "l1": (6, 2, 4), "l2": (6, 2, 5)}
+
+
+@pytest.mark.row("W37", "W38", "BW21")
+def test_every_place_has_its_own_rate_and_masks_the_shape_of_what_they_drop():
+    rates = {"dropout_embedding": 0.1, "dropout_input": 0.65, "dropout_between": 0.3, "dropout_output": 0.4}
+    config = LanguageModelConfig(
+        vocab_size=9, embedding_size=5, hidden_sizes=(3, 4), dropout_locked=True, weight_drop=0.5, **rates
+    )
+    places = {"embedding": 0.1, "input": 0.65, "l0": 0.3, "l1": 0.4, "weight_hh_l0": 0.5, "weight_hh_l1": 0.5}
+    assert dropout_rates(config) == places
+    masks = dropout_masks(config, Draws(1), T=6, B=2)
+    assert {where: mask.shape for where, mask in masks.items()} == {
+        "embedding": (9,),
+        "input": (1, 2, 5),
+        "l0": (1, 2, 3),
+        "l1": (1, 2, 4),
+        "weight_hh_l0": (12, 3),
+        "weight_hh_l1": (16, 4),
+    }
+
+
+@pytest.mark.row("W37")
+def test_a_locked_mask_differs_between_batch_rows():
+    config = LanguageModelConfig(vocab_size=7, hidden_sizes=(64,), dropout_locked=True)
+    (mask,) = dropout_masks(config, Draws(1), T=5, B=3)["l0"]
+    assert not np.array_equal(mask[0], mask[1])
+    assert not np.array_equal(mask[1], mask[2])
 
 
 def test_masks_differ_by_place_step_and_seed_and_by_nothing_else():

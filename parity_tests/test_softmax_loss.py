@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lstm_ref.core.draws import Draws
 from lstm_ref.kernels.softmax_loss import (
+    LANES,
     log_softmax_plain,
     rounding_error,
     softmax_loss_backward,
@@ -20,6 +21,11 @@ from parity_tests.cases import seeds, values
 from parity_tests.complex_step import complex_step_gradient, relative_error
 
 NO_BIAS = np.zeros(10_000)
+
+
+def backward(x: np.ndarray, bias: np.ndarray, targets: np.ndarray) -> float:
+    """softmax_loss_backward of all rows at once, with nobody to read the bias's gradient."""
+    return softmax_loss_backward(x, bias, targets, targets.size, np.zeros(x.shape[1]))
 
 
 @st.composite
@@ -48,12 +54,24 @@ def test_compiled_loss_and_gradient_equal_the_plain_ones(case, seed):
     logits = x + bias
     expected = softmax_loss_plain(logits, targets)
     in_place = x.copy()
-    total = softmax_loss_backward(in_place, bias, targets)
+    dbias = np.zeros(x.shape[1])
+    total = softmax_loss_backward(in_place, bias, targets, targets.size, dbias)
     # x + b is rounded to eps of its size in the plain form, and not in the compiled one
     bound = (8 + 2 * np.abs(logits).max()) * np.finfo(float).eps
     assert total / len(targets) == pytest.approx(expected, rel=1e-13, abs=bound)
-    assert softmax_loss_total(x, bias, targets) == pytest.approx(total, rel=1e-14, abs=1e-15)
+    assert softmax_loss_total(x.copy(), bias, targets) == pytest.approx(total, rel=1e-14, abs=1e-15)
     assert np.abs(in_place - softmax_loss_backward_plain(logits, targets)).max() <= bound
+    np.testing.assert_allclose(dbias, in_place.sum(axis=0), rtol=0, atol=1e-16 * len(targets))
+
+
+@pytest.mark.parametrize("V", [LANES - 1, LANES, LANES + 1, 3 * LANES + 5])
+def test_rows_of_any_length_count_every_logit_once_and_find_the_largest_wherever_it_stands(V):
+    for v in range(V):
+        x, bias = np.zeros((1, V)), np.zeros(V)
+        x[0, v] = 1000  # not found, its exponential is infinite; counted twice, the loss is off by ln 2
+        assert softmax_loss_total(x.copy(), bias, np.array([v])) == 0
+        assert backward(x, bias, np.array([v])) == 0
+    assert softmax_loss_total(np.zeros((2, V)), np.zeros(V), np.array([0, V - 1])) == pytest.approx(2 * np.log(V))
 
 
 @given(case=logits_and_targets())
@@ -75,7 +93,7 @@ def test_the_bias_does_not_push_every_row_of_a_float32_gradient_the_same_way():
 
     def mean_error(product: np.ndarray, added: np.ndarray) -> float:
         gradient = product.copy()
-        softmax_loss_backward(gradient, added, targets)
+        backward(gradient, added, targets)
         exact = softmax_loss_backward_plain(x.astype(np.float64) + bias.astype(np.float64), targets)
         return float(np.linalg.norm((gradient - exact).sum(axis=0)))
 
@@ -150,11 +168,14 @@ def test_equal_logits_cost_ln_v(V):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_nan_in_the_logits_makes_the_loss_nan(dtype):
-    logits = np.array([[0.0, np.nan, 1.0], [1.0, 2.0, 3.0]], dtype)
-    bias, targets = np.zeros(3, dtype), np.array([0, 0])
-    assert np.isnan(softmax_loss_total(logits, bias, targets))
-    assert np.isnan(softmax_loss_backward(logits.copy(), bias, targets))
+@pytest.mark.parametrize("v", [0, 1, LANES, 2 * LANES + 1, 3 * LANES])
+def test_nan_in_the_logits_makes_the_loss_nan_wherever_it_stands(v, dtype):
+    logits = np.zeros((2, 3 * LANES + 1), dtype)
+    logits[0, v] = np.nan
+    logits[0, (v + LANES) % logits.shape[1]] = 50  # the largest of all, hidden behind NaN
+    bias, targets = np.zeros(logits.shape[1], dtype), np.array([2, 2])
+    assert np.isnan(softmax_loss_total(logits.copy(), bias, targets))
+    assert np.isnan(backward(logits.copy(), bias, targets))
 
 
 def test_relative_error_would_see_a_dropped_term():

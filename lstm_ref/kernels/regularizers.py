@@ -12,6 +12,8 @@ Proved by parity_tests/test_regularizers.py.
 
 import numpy as np
 
+from lstm_ref.core.jit import jit
+
 
 def activation_plain(h, alpha):
     """(1)."""
@@ -41,3 +43,44 @@ def temporal_backward_plain(h, beta):
     dh[1:] += scaled
     dh[:-1] -= scaled
     return dh
+
+
+@jit
+def _activation(h, factor, dh):
+    """sum h^2 in float64; adds factor h to dh. Flat."""
+    total = 0.0
+    for n in range(h.size):
+        value = np.float64(h[n])
+        total += value * value
+        dh[n] += factor * h[n]
+    return total
+
+
+def activation(h, alpha, dh):
+    """(1), and (2) added to dh, in one pass. Contiguous arrays; nothing is touched where alpha is 0."""
+    if alpha == 0:
+        return 0.0
+    return alpha / h.size * _activation(h.reshape(-1), h.dtype.type(2 * alpha / h.size), dh.reshape(-1))
+
+
+@jit
+def _temporal(h, factor, dh):
+    """sum (h_t+1 - h_t)^2 in float64; adds factor times its gradient / 2 to dh. h, dh [T,N]."""
+    total = 0.0
+    for t in range(1, len(h)):
+        before, now, dbefore, dnow = h[t - 1], h[t], dh[t - 1], dh[t]
+        for n in range(now.size):
+            step = now[n] - before[n]
+            value = np.float64(step)
+            total += value * value
+            dnow[n] += factor * step
+            dbefore[n] -= factor * step
+    return total
+
+
+def temporal(h, beta, dh):
+    """(3), and (4) added to dh, in one pass. As `activation`."""
+    if beta == 0 or len(h) == 1:
+        return 0.0
+    T, size = len(h), h[1:].size
+    return beta / size * _temporal(h.reshape(T, -1), h.dtype.type(2 * beta / size), dh.reshape(T, -1))

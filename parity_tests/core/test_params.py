@@ -240,6 +240,14 @@ def test_describe_has_the_layers_the_dropout_and_the_count():
     ]
 
 
+@pytest.mark.row("W31")
+def test_describe_has_the_word_seeds_layers():
+    config = LanguageModelConfig(vocab_size=1000, embedding_size=400, hidden_sizes=(1150, 1150, 1150))
+    text = describe(config)
+    for layer in ("Embedding(1000, 400)", "LSTM(400, 1150)", "LSTM(1150, 1150)", "Linear(1150, 1000), bias"):
+        assert layer in text
+
+
 @pytest.mark.row("C18")
 def test_describe_tells_the_dropout_between_layers_from_that_on_the_last():
     config = LanguageModelConfig(vocab_size=83, dropout_between=0.3, dropout_output=0.1)

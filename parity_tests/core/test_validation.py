@@ -50,7 +50,7 @@ def test_two_validations_of_one_model_are_equal_and_take_no_dropout(folder, back
     assert once == trainer.evaluate(trainer.validation_ids)
 
 
-@pytest.mark.row("BC14")
+@pytest.mark.row("BC14", "BW27")
 def test_validation_builds_no_autograd_graph_and_training_does(folder):
     trainer = begin(folder, backend="torch")
     modes: list[bool] = []

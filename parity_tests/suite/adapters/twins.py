@@ -61,7 +61,8 @@ class NumbaTwin(Twin):
 
     def loss(self, question: Question) -> Answer:
         logits, targets = question.arrays["logits"].copy(), question.arrays["targets"]
-        total = softmax_loss_backward(logits, np.zeros(logits.shape[1], logits.dtype), targets)  # no decoder: no bias
+        no_bias, db = np.zeros(logits.shape[1], logits.dtype), np.zeros(logits.shape[1])  # no decoder
+        total = softmax_loss_backward(logits, no_bias, targets, targets.size, db)
         return {"loss": np.asarray(total / targets.size), "dlogits": logits}
 
     def clip(self, question: Question) -> Answer:

@@ -1,0 +1,157 @@
+"""Network: embedding, layers and decoder on the fast kernels, forward and backward, with every regulariser.
+
+The same function as `plain_model`, on arrays that are allocated once; one BLAS thread pool and no other.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lstm_ref.core.batching import Window
+from lstm_ref.core.config import LanguageModelConfig
+from lstm_ref.core.language_model import State
+from lstm_ref.core.masks import dropout_rates
+from lstm_ref.core.params import parameter_shapes
+from lstm_ref.kernels.decoder import Decoder
+from lstm_ref.kernels.dropout import dropout, dropout_words
+from lstm_ref.kernels.embedding import gather, scatter_add
+from lstm_ref.kernels.regularizers import activation, temporal
+from lstm_ref.kernels.sequence import Layer
+from lstm_ref.plain_model import decoder_name, layer_params
+
+Masks = Mapping[str, np.ndarray]  # see core.masks; one that is not there costs nothing
+
+
+class Network:
+    """Parameters and their gradients, name -> array, and what computes with them."""
+
+    def __init__(self, config: LanguageModelConfig, dtype: np.dtype):
+        self.config, self.dtype = config, dtype
+        self.params, self.grads = (
+            {name: np.zeros(shape, dtype) for name, shape in parameter_shapes(config).items()} for _ in range(2)
+        )
+        layers = range(len(config.hidden_sizes))
+        self._layer_params = [layer_params(self.params, k) for k in layers]
+        self._layer_grads = [layer_params(self.grads, k) for k in layers]
+        self._dropped_hh = [np.empty_like(params.weight_hh) for params in self._layer_params if config.weight_drop]
+        self._scales = {where: dtype.type(1 / (1 - rate)) for where, rate in dropout_rates(config).items()}
+        self._decoder = Decoder(config.hidden_sizes[-1], config.vocab_size, dtype)
+        self._decoder_name = decoder_name(config)
+        self._arrays: dict[int, Arrays] = {}
+
+    def loaded(self, shape: tuple[int, ...], masks: Masks) -> "Arrays":
+        """The arrays for windows of shape [T,B], with the parameters as they are now less what `masks` drop of them."""
+        T, B = shape
+        if B not in self._arrays or self._arrays[B].T < T:
+            self._arrays[B] = Arrays(self.config, T, B, self.dtype)
+        arrays = self._arrays[B].first(T)
+        for k, (layer, params) in enumerate(zip(arrays.layers, self._layer_params)):
+            where = f"weight_hh_l{k}"
+            if where in masks:
+                params = params._replace(weight_hh=self._drop(params.weight_hh, where, masks, self._dropped_hh[k]))
+            layer.load(params)
+        return arrays
+
+    def forward(self, arrays: "Arrays", inputs: np.ndarray, state: State, masks: Masks) -> tuple[np.ndarray, State]:
+        """What the decoder reads, [T,B,H], a view, and the next state, a copy."""
+        embedded = self.config.embedding_size > 0
+        x = self._embed(arrays.x[0], inputs, masks) if embedded else inputs
+        for k, (layer, (h0, c0)) in enumerate(zip(arrays.layers, state)):
+            y = layer.forward(x, h0, c0) if embedded or k > 0 else layer.forward_one_hot(x, h0, c0)
+            x = self._drop(y, f"l{k}", masks, out=arrays.x[k + 1])
+        return x, [(layer.h[-1].copy(), layer.c[-1].copy()) for layer in arrays.layers]
+
+    def _embed(self, x: np.ndarray, inputs: np.ndarray, masks: Masks) -> np.ndarray:
+        gather(self.params["embedding.weight"], inputs.reshape(-1), _flat(x))
+        self._drop_words(x, inputs, masks)
+        return self._drop(x, "input", masks, out=x)
+
+    def backward(self, arrays: "Arrays", window: Window, masks: Masks) -> tuple[float, float]:
+        """After `forward` of this window: every gradient of loss + penalty, into self.grads. Returns both."""
+        config, dx, top = self.config, arrays.dx, len(arrays.layers) - 1
+        loss = self._decoder_backward(arrays, window, masks)
+        penalty = activation(self._read_by(arrays, top + 1, masks), config.ar_alpha, dx[top + 1])
+        for k in reversed(range(top + 1)):
+            layer, grads = arrays.layers[k], self._layer_grads[k]
+            dy = self._drop(dx[k + 1], f"l{k}", masks, out=dx[k + 1])
+            if k == top:
+                penalty += temporal(layer.h[1:], config.tar_beta, dy)
+            if k == 0 and not config.embedding_size:
+                layer.backward_one_hot(window.inputs, dy, 0, 0, grads)
+            else:
+                layer.backward(self._read_by(arrays, k, masks), dy, 0, 0, grads, dx[k])
+            self._drop(grads.weight_hh, f"weight_hh_l{k}", masks, out=grads.weight_hh)
+        if config.embedding_size:
+            self._embedding_backward(dx[0], window.inputs, masks)
+        return loss, penalty
+
+    def _decoder_backward(self, arrays: "Arrays", window: Window, masks: Masks) -> float:
+        name, top = self._decoder_name, len(arrays.layers)
+        weight, bias, x = self.params[name], self.params["decoder.bias"], _flat(self._read_by(arrays, top, masks))
+        dx, dweight, dbias = _flat(arrays.dx[top]), self.grads[name], self.grads["decoder.bias"]
+        targets = window.targets.reshape(-1)
+        return self._decoder.loss_and_gradients(x, weight, bias, targets, dx, dweight, dbias) / window.tokens
+
+    def _embedding_backward(self, dx: np.ndarray, inputs: np.ndarray, masks: Masks) -> None:
+        gradient = self.grads["embedding.weight"]
+        if not self.config.tied:  # tied, it holds the decoder's part
+            gradient[...] = 0
+        dx = self._drop(dx, "input", masks, out=dx)
+        self._drop_words(dx, inputs, masks)
+        scatter_add(gradient, inputs.reshape(-1), _flat(dx))
+
+    def _read_by(self, arrays: "Arrays", k: int, masks: Masks) -> np.ndarray:
+        """The input of layer k, or of the decoder: the output below itself, where nothing of it was dropped."""
+        return arrays.x[k] if k == 0 or f"l{k - 1}" in masks else arrays.layers[k - 1].h[1:]
+
+    def _drop(self, x: np.ndarray, where: str, masks: Masks, out: np.ndarray) -> np.ndarray:
+        """`out`, or x itself where nothing is dropped."""
+        if where not in masks:
+            return x
+        mask = masks[where].reshape(-1)
+        dropout(x.reshape(-1, mask.size), mask, self._scales[where], out.reshape(-1, mask.size))
+        return out
+
+    def _drop_words(self, x: np.ndarray, inputs: np.ndarray, masks: Masks) -> None:
+        if "embedding" in masks:
+            dropout_words(_flat(x), inputs.reshape(-1), masks["embedding"], self._scales["embedding"])
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Of what `forward` returned, [T,B,V], new."""
+        logits = np.dot(_flat(x), self.params[self._decoder_name].T)
+        logits += self.params["decoder.bias"]
+        return logits.reshape(*x.shape[:2], -1)
+
+    def total_loss(self, x: np.ndarray, targets: np.ndarray) -> float:
+        """Summed over all tokens, of what `forward` returned."""
+        weight, bias = self.params[self._decoder_name], self.params["decoder.bias"]
+        return self._decoder.loss(_flat(x), weight, bias, targets.reshape(-1))
+
+
+class Arrays:
+    """What a window of T x B tokens leaves on its way up and down; a shorter window takes the first part of each.
+
+    x[k]: the input of layer k (x[0] unused for one-hot input), x[L] the decoder's; dx[k]: its gradient.
+    """
+
+    def __init__(self, config: LanguageModelConfig, T: int, B: int, dtype: np.dtype):
+        self.T, self.B = T, B
+        sizes = (config.embedding_size, *config.hidden_sizes)
+        one_hot_sizes = [0 if config.embedding_size else config.vocab_size] + [0] * len(config.hidden_sizes)
+        self.layers = [Layer(T, B, H, dtype, V) for H, V in zip(config.hidden_sizes, one_hot_sizes)]
+        self.x = [np.empty((T, B, size), dtype) for size in sizes]
+        self.dx = [np.empty((T, B, size), dtype) for size in sizes]
+
+    def first(self, T: int) -> "Arrays":
+        if self.T == T:
+            return self
+        part = object.__new__(Arrays)
+        part.T, part.B = T, self.B
+        part.layers = [layer.first(T) for layer in self.layers]
+        part.x, part.dx = [x[:T] for x in self.x], [dx[:T] for dx in self.dx]
+        return part
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    """[T,B,N] as [T*B,N], a view."""
+    return x.reshape(-1, x.shape[-1])
