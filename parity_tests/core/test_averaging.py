@@ -2,7 +2,6 @@
 on from the parameters all the same, and that neither is lost where a run stops."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +14,10 @@ from lstm_ref.core.errors import InterruptedRunError
 from lstm_ref.core.runlog import RunFolder
 from lstm_ref.core.schedule import averaging_begins
 from lstm_ref.core.trainer import Observer, Trainer, resume
-from parity_tests.core.averaged_sgd import AveragedSGD
-from parity_tests.core.small_run import ARTICLES, assert_same_end, begin_drawn, same_bits, spied
+from parity_tests.core.small_run import ARTICLES, assert_same_end, begin_drawn, both_twins, same_bits, spied
 
 # With this lr the losses go up and down: averaging begins after the third or fourth epoch of eight.
 AVERAGED = {"optimizer": "nt-asgd", "nonmonotone": 1, "validate": "epochs", "lr": 8.0, "clip": 0.25, "epochs": 8}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def averaged_sgd_is_the_backend() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lstm_ref.core.trainer.load_backend", lambda name: AveragedSGD)
-        yield
 
 
 def begin(folder: RunFolder, **changes: object) -> Trainer:
@@ -45,14 +36,14 @@ def first_averaged_step(folder: RunFolder, n: int) -> int:
     return next(steps[t] for t in range(len(values)) if averaging_begins(values[: t + 1], n))
 
 
+@both_twins
 @pytest.mark.row("W60")
 @pytest.mark.parametrize("n", [1, 2])
-def test_averaging_begins_once_after_the_validation_that_the_criterion_names(folder, n):
-    trainer = begin(folder, nonmonotone=n)
+def test_averaging_begins_once_after_the_validation_that_the_criterion_names(folder, backend, n):
+    trainer = begin(folder, backend=backend, nonmonotone=n)
     spy = spied(trainer)
     trainer.fit()
     begins = first_averaged_step(folder, n)
-    assert trainer.model.calls.count("start_averaging") == 1
     assert 0 < begins < trainer.total_steps
     for step, call in enumerate(spy.steps):
         assert int(call["optimizer"]["averaged"]) == max(0, step - begins), step
@@ -66,13 +57,14 @@ def test_nothing_is_averaged_while_every_validation_is_better(folder, monkeypatc
     monkeypatch.setattr(Trainer, "evaluate", lambda self, ids: next(losses))
     trainer = begin(folder)
     trainer.fit()
-    assert trainer.model.calls == []
+    assert int(trainer.model.optimizer_state()["averaged"]) == 0
     assert not trainer.progress.averaging
 
 
+@both_twins
 @pytest.mark.row("W60")
-def test_training_goes_on_from_the_parameters_and_validation_judges_the_average(folder):
-    trainer = begin(folder)
+def test_training_goes_on_from_the_parameters_and_validation_judges_the_average(folder, backend):
+    trainer = begin(folder, backend=backend)
     spy = spied(trainer)
     judged: list[tuple[int, dict[str, np.ndarray]]] = []
     evaluate = trainer.model.evaluate
@@ -93,9 +85,10 @@ def test_training_goes_on_from_the_parameters_and_validation_judges_the_average(
     assert averaged
 
 
+@both_twins
 @pytest.mark.row("W60", "W48")
-def test_the_best_checkpoint_holds_the_average_and_the_last_one_the_parameters(folder):
-    trainer = begin(folder)
+def test_the_best_checkpoint_holds_the_average_and_the_last_one_the_parameters(folder, backend):
+    trainer = begin(folder, backend=backend)
     spy = spied(trainer)
     trainer.fit()
     losses = validations(folder)
@@ -118,35 +111,39 @@ def test_the_best_checkpoint_holds_the_average_and_the_last_one_the_parameters(f
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("averaged") / "run"
-    with RunFolder(path) as folder:
-        begin(folder).fit()
-    return path
+def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The run of each twin that nothing stopped."""
+    paths = {backend: tmp_path_factory.mktemp(backend) / "run" for backend in ("numpy", "torch")}
+    for backend, path in paths.items():
+        with RunFolder(path) as folder:
+            begin(folder, backend=backend).fit()
+    return paths
 
 
+@both_twins
 @pytest.mark.row("W60", "W50")
 @settings(max_examples=12)  # two runs and a dozen flushed files each
 @given(poll=st.integers(0, 90))  # it asks some hundred times
-def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(reference, poll):
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(references, backend, poll):
     """Also inside an evaluation, while average and parameters have changed places; and right after averaging began."""
     with tempfile.TemporaryDirectory() as path, RunFolder(Path(path) / "run") as folder:
-        trainer, polls = begin(folder), iter(range(10**6))
+        trainer, polls = begin(folder, backend=backend), iter(range(10**6))
         trainer.observer = Observer(stop=lambda: 15 * (next(polls) >= poll))
         with pytest.raises(InterruptedRunError):
             trainer.fit()
         assert not trainer.progress.exchanged
         resume(folder.latest(), ARTICLES, folder).fit()
-        with RunFolder(reference, resume=True) as expected:
+        with RunFolder(references[backend], resume=True) as expected:
             assert_same_end(expected, folder)
 
 
+@both_twins
 @pytest.mark.row("W60")
-def test_a_run_stopped_right_after_averaging_began_goes_on_averaging(reference, tmp_path):
-    with RunFolder(reference, resume=True) as expected:
+def test_a_run_stopped_right_after_averaging_began_goes_on_averaging(references, backend, tmp_path):
+    with RunFolder(references[backend], resume=True) as expected:
         begins = first_averaged_step(expected, 1)
         with RunFolder(tmp_path / "run") as folder:
-            trainer = begin(folder)
+            trainer = begin(folder, backend=backend)
             trainer.observer = Observer(
                 stop=lambda: 15 * (trainer.progress.step == trainer.progress.evaluated_step == begins)
             )
@@ -159,12 +156,13 @@ def test_a_run_stopped_right_after_averaging_began_goes_on_averaging(reference, 
             assert_same_end(expected, folder)
 
 
+@both_twins
 @pytest.mark.row("W60", "W44")
-def test_a_branch_from_the_best_checkpoint_goes_on_as_the_run_itself_did(reference, tmp_path):
+def test_a_branch_from_the_best_checkpoint_goes_on_as_the_run_itself_did(references, backend, tmp_path):
     """Though that one holds the average in the parameters' place."""
-    best = Checkpoint.load(reference / "checkpoints" / "best.safetensors")
+    best = Checkpoint.load(references[backend] / "checkpoints" / "best.safetensors")
     assert best.progress.exchanged
-    with RunFolder(reference, resume=True) as expected, RunFolder(tmp_path / "branch") as branch:
+    with RunFolder(references[backend], resume=True) as expected, RunFolder(tmp_path / "branch") as branch:
         resume(best, ARTICLES, branch).fit()
         one, other = expected.latest(), branch.latest()
         assert same_bits(one.model, other.model)
