@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
+from benchmarks import command
 from benchmarks.cases import CASES
+from benchmarks.command import show_progress
 from benchmarks.report import Report, result_paths
 from benchmarks.run import run_case
-from lstm_ref.core.errors import LstmError, UsageError
+from lstm_ref.core.errors import UsageError
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_ROUNDS, LEAST_ROUNDS = 2, 7
@@ -64,27 +66,8 @@ def benchmark(
     print(report.to_markdown())
 
 
-def show_progress(line: str) -> None:
-    """On one line of a terminal, which the next one replaces; in a log, a line each."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-    elif line:
-        print(line, file=sys.stderr, flush=True)
-
-
 def run(arguments: list[str]) -> int:
-    """The exit code of one command: those of `lstm`."""
-    try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except LstmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except CycloptsError as error:
-        print(f"error: {error}".replace("\n", " "), file=sys.stderr)
-        return UsageError.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return command.run(app, arguments)
 
 
 if __name__ == "__main__":

@@ -134,3 +134,25 @@ def test_memory_is_one_block_and_not_all_logits(monkeypatch):
     tracemalloc.stop()
     block, logits = rows * V * 4, N * V * 4
     assert block <= peak <= 3 * block < logits / 4  # the strip and the bias's gradient count here too
+
+
+def block_sizes(decoding: Decoder, N: int) -> list[int]:
+    return [len(z) for _, z in decoding._blocks(N)]
+
+
+def test_a_block_holds_64_megabytes_and_blocks_share_the_rows_evenly():
+    """504 rows of 33,278 logits are 64 MB of float32: a window of 1,400 takes three blocks."""
+    assert block_sizes(Decoder(1, 33_278, np.dtype(np.float32)), 1_400) == [467, 467, 466]
+
+
+def test_a_row_that_is_longer_than_a_block_is_a_block(monkeypatch):
+    monkeypatch.setattr(decoder, "BLOCK", 6)
+    assert block_sizes(Decoder(3, 7, np.dtype(np.float32)), 4) == [1, 1, 1, 1]
+
+
+def test_a_smaller_window_takes_the_block_that_is_there():
+    decoding = Decoder(3, 7, np.dtype(np.float32))
+    block_sizes(decoding, 9)
+    before = decoding.block
+    block_sizes(decoding, 4)
+    assert decoding.block is before

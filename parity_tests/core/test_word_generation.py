@@ -118,6 +118,13 @@ def test_equal_prompts_become_different_texts_unless_the_choice_is_greedy(model)
     assert first.tolist() == second.tolist()
 
 
+def test_the_seed_is_0_unless_given(model):
+    without, with_0, with_1 = (
+        generate_ids(model, PROMPTS, 25, WARM, **seed) for seed in ({}, {"seed": 0}, {"seed": 1})
+    )
+    assert without.tolist() == with_0.tolist() != with_1.tolist()
+
+
 def test_both_twins_go_on_with_the_same_words():
     outs = [generate_ids(build(backend), PROMPTS.astype(np.int32), 40, WARM, seed=8) for backend in ("numpy", "torch")]
     assert outs[0].tolist() == outs[1].tolist()

@@ -1,0 +1,63 @@
+"""The twins side by side: equal runs pass, a twin that differs is refused, and every regulariser is on."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks import side_by_side as command
+from benchmarks.command import run
+from benchmarks.side_by_side import EVERY_REGULARIZER, SideBySide, with_every_regularizer
+from lstm_ref.core.config import preset
+
+TEXT = " \n = Cats = \n \n The cat sat on the mat , and the dog ran . \n \n = Dogs = \n \n The dog sat . \n" * 12
+SMALL = ("embedding_size=8", "hidden_sizes=6,8", "batch_size=3", "seq_length=12", "lr=0.01", "epochs=3")
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    fields = [f"--set={field}" for field in (*SMALL, f"corpus={tmp_path / 'text.txt'}")]
+    return [*fields, "--steps=10", f"--out={tmp_path / 'found.json'}"]
+
+
+@pytest.mark.parametrize("name", ["word-seed", "awd-wikitext2"])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_twins_agree_with_every_regularizer_on(name: str, precision: str, arguments: list[str], capsys) -> None:
+    assert run(command.app, [name, f"--precision={precision}", *arguments]) == 0
+    found = json.loads(Path(arguments[-1].removeprefix("--out=")).read_text(encoding="utf-8"))
+    assert all(found["config"][field] > 0 for field in EVERY_REGULARIZER)
+    assert found["steps"] == len(found["losses"]["numpy"]) == len(found["losses"]["torch"]) == 10
+    assert 0 <= found["worst_difference"] <= found["bound"]
+    assert len(set(found["losses"]["numpy"])) == 10
+    assert f"worst difference between the twins {found['worst_difference']:.1e} nats" in capsys.readouterr().out
+
+
+def test_a_twin_with_masks_of_its_own_is_refused(arguments: list[str], monkeypatch, capsys) -> None:
+    right = command.first_losses
+
+    def wrong(config, corpus, steps, backend):
+        return right(config.with_overrides({"seed": int(backend == "torch")}), corpus, steps, backend)
+
+    monkeypatch.setattr(command, "first_losses", wrong)
+    assert run(command.app, ["word-seed", *arguments]) == 5
+    assert "the twins differ by" in capsys.readouterr().err
+
+
+def test_a_run_of_fewer_steps_is_refused(arguments: list[str], capsys) -> None:
+    longer = [argument.replace("--steps=10", "--steps=1000") for argument in arguments]
+    assert run(command.app, ["word-seed", *longer]) == 2
+    assert "take fewer, or more epochs" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_is_the_worst() -> None:
+    losses = {"numpy": [1.0, math.nan, 1.0], "torch": [1.5, 1.0, 1.0]}
+    assert math.isnan(SideBySide(command="", date="", config=preset("tiny"), losses=losses).worst)
+    losses = {"numpy": [1.0, 1.0], "torch": [1.5, 1.25]}
+    assert SideBySide(command="", date="", config=preset("tiny"), losses=losses).worst == 0.5
+
+
+def test_what_a_preset_has_stays() -> None:
+    config = with_every_regularizer(preset("word-seed"))
+    assert (config.dropout_input, config.dropout_embedding) == (preset("word-seed").dropout_input, 0.1)
