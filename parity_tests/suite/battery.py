@@ -75,10 +75,16 @@ def model_question(
     shapes = {"input": (T, B, E), "embedding": (V,), **{f"l{k}": (T, B, H) for k, H in enumerate(sizes)}}
     shapes |= {f"weight_hh_l{k}": (4 * H, H) for k, H in enumerate(sizes)}
     arrays |= {f"mask.{where}": values(f"mask.{where}", *lead, *shapes[where]) > -0.3 for where in drops}
-    settings |= {"rates": {where: 0.3 + 0.1 * n for n, where in enumerate(drops)}} if drops else {}
+    settings |= {"rates": _rates(drops)} if drops else {}
     if op == "train":
         arrays["lr"], settings["clip"] = np.array([0.5, 0.3, 0.1]), 0.4
     return Question(op, arrays, settings)
+
+
+def _rates(drops: tuple[str, ...]) -> dict[str, float]:
+    """All different, but one for all recurrent weights, as AWD-LSTM has it."""
+    kinds = ["weight_hh" if where.startswith("weight_hh") else where for where in drops]
+    return {where: 0.3 + 0.1 * kinds.index(kind) for where, kind in zip(drops, kinds)}
 
 
 def battery(claims: Capabilities) -> list[Question]:
@@ -111,7 +117,8 @@ def _questions(claims: Capabilities) -> Iterator[Question]:
     saturated = layer_question(claims, "forward", T=3, B=2, I=3, H=4)
     yield saturated.with_arrays(x=3000 * saturated.arrays["x"])
     yield from _numbers()
-    places = {"outputs": ("l0", "l1"), "input": ("input",), "embedding": ("embedding",), "weight_hh": ("weight_hh_l0",)}
+    places = {"outputs": ("l0", "l1"), "input": ("input",), "embedding": ("embedding",)}
+    places["weight_hh"] = ("weight_hh_l0", "weight_hh_l1")
     drops = tuple(where for claimed in claims.drops for where in places[claimed])
     yield model_question("model")
     dropped = model_question("model", embedding=True, drops=drops)

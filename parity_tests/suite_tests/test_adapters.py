@@ -89,8 +89,8 @@ def test_an_answer_is_its_own_and_the_question_stays_as_it_was(adapter, data):
 
 
 def test_what_is_not_claimed_is_refused(adapter):
-    with pytest.raises(UsageError, match="train"):
-        adapter.answer(Question("train", {}))
+    with pytest.raises(UsageError, match="evaluate"):
+        adapter.answer(Question("evaluate", {}))
 
 
 # ---- numbers --------------------------------------------------------------------------------------------------------
@@ -253,10 +253,10 @@ def test_generated_ids_are_those_of_a_few_lines(twin, data, policy):
 @pytest.mark.parametrize(
     ("settings_", "says"),
     [
-        ({"tied": True}, "no tied decoder"),
-        ({"rates": {"weight_hh_l0": 0.5}}, "weight_hh_l0"),
-        ({"rates": {"embedding": 0.5}}, "embedding"),
-        ({"rates": {"l0": 0.5, "l1": 0.25, "l2": 0.5}}, "one between layers"),
+        ({"rates": {"weight_hh_l0": 0.5}}, "weight_hh_l1': 0.0.*one rate for all of these"),
+        ({"rates": {"embedding": 0.5}}, "dropout on an embedding needs one"),
+        ({"rates": {"l0": 0.5, "l1": 0.25, "l2": 0.5}}, "one rate for all of these"),
+        ({"rates": {"l3": 0.5}}, "dropout at l3: the twins have none there"),
     ],
 )
 def test_a_model_that_the_twins_do_not_have_is_refused(twin, settings_, says):

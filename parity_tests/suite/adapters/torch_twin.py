@@ -1,17 +1,19 @@
-"""The PyTorch twin under test, through what lstm_torch itself calls: nn.LSTM, cross_entropy, Adam, TorchLM."""
+"""The PyTorch twin under test, through what lstm_torch itself calls: nn.LSTM, its loss and optimizer,
+TorchLM."""
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from lstm_ref.core.config import LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.language_model import LanguageModel
+from lstm_torch.decoder_loss import linear_cross_entropy
 from lstm_torch.model import TorchLM
+from lstm_torch.optimizer import Optimizer
 from lstm_torch.sampling import sample_token
 from parity_tests.suite.adapters.torch_lstm import TorchModule
-from parity_tests.suite.adapters.twin_base import Twin, policy_of
+from parity_tests.suite.adapters.twin_base import SGD, Twin, policy_of
 from parity_tests.suite.question import Answer, Question
 
 
@@ -24,8 +26,8 @@ class TorchTwin(Twin):
         super().__init__()
         self.layers = TorchModule(nn.LSTM(1, 1))
 
-    def language_model(self, config: LanguageModelConfig, dtype: np.dtype) -> LanguageModel:
-        return TorchLM(config, precision=dtype.name)
+    def language_model(self, config: LanguageModelConfig, dtype: np.dtype, optimizer: OptimizerConfig) -> LanguageModel:
+        return TorchLM(config, precision=dtype.name, optimizer=optimizer)
 
     def forward(self, question: Question) -> Answer:
         return self.layers.answer(question)
@@ -34,8 +36,10 @@ class TorchTwin(Twin):
         return self.layers.answer(question)
 
     def loss(self, question: Question) -> Answer:
+        """Of a decoder that changes nothing: the identity, without bias."""
         logits = torch.from_numpy(question.arrays["logits"].copy()).requires_grad_()
-        loss = F.cross_entropy(logits, torch.from_numpy(question.arrays["targets"]))
+        weight, bias = torch.eye(logits.shape[1], dtype=logits.dtype), logits.new_zeros(logits.shape[1])
+        loss = linear_cross_entropy(logits, weight, bias, torch.from_numpy(question.arrays["targets"]))
         (dlogits,) = torch.autograd.grad(loss, [logits])
         return {"loss": loss.detach().numpy(), "dlogits": dlogits.numpy()}
 
@@ -49,13 +53,17 @@ class TorchTwin(Twin):
         return {"norm": norm.numpy(), **clipped}
 
     def adam(self, question: Question) -> Answer:
+        return self._updates(question, OptimizerConfig(**question.settings))
+
+    def sgd(self, question: Question) -> Answer:
+        return self._updates(question, SGD)
+
+    def _updates(self, question: Question, config: OptimizerConfig) -> Answer:
         p, after = nn.Parameter(torch.from_numpy(question.arrays["p"].copy())), []
-        betas = question.settings["beta1"], question.settings["beta2"]
-        optimizer = torch.optim.Adam([p], betas=betas, eps=question.settings["eps"], fused=True)
+        optimizer = Optimizer(config, {"p": p})
         for g, lr in zip(question.arrays["g"], question.arrays["lr"].tolist()):
             p.grad = torch.from_numpy(g.copy())
-            optimizer.param_groups[0]["lr"] = lr
-            optimizer.step()
+            optimizer.step(lr, torch.tensor(True))
             after.append(p.detach().numpy().copy())
         return {"p": np.stack(after)}
 

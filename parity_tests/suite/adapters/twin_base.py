@@ -1,8 +1,8 @@
 """What our twins have in common as subjects of the suite: language models, batches, and the question's own draws.
 
-None has SGD, projections, peepholes, a second direction or rows that end early, so none claims them. The models have no
-tied decoder, and drop out the embedding's output and the layers' outputs only, with one rate between layers: a question
-that needs more raises UsageError.
+None has projections, peepholes, a second direction or rows that end early, so none claims them; nor does any average
+losses that others summed (`evaluate`). The models have one dropout rate between layers and one for all recurrent
+weights: a question that needs more raises UsageError.
 """
 
 import dataclasses
@@ -14,14 +14,19 @@ from typing import Any
 import numpy as np
 
 from lstm_ref.core.batching import Window, Windows
-from lstm_ref.core.config import LanguageModelConfig
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.errors import ShapeError, UsageError
-from lstm_ref.core.language_model import LanguageModel, SamplingPolicy
+from lstm_ref.core.language_model import LanguageModel, SamplingPolicy, State, StepSettings
 from parity_tests.suite.adapter import Capabilities
 from parity_tests.suite.question import Answer, Question
 
 MOST_LAYERS = 4  # the suite's questions need not go deeper
-OPERATIONS = ("forward", "backward", "loss", "clip", "adam", "batches", "model", "sample", "generate")
+OPERATIONS = (
+    *("forward", "backward", "loss", "clip", "adam", "sgd", "batches"),
+    *("model", "train", "sample", "generate"),
+)
+DROPS = ("outputs", "input", "embedding", "weight_hh")
+SGD = OptimizerConfig(optimizer="sgd")
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -50,25 +55,31 @@ class HandedDraws:
 
 def config_of(question: Question) -> LanguageModelConfig:
     """The model that the parameters and settings describe. Raises UsageError for one that the twins do not have."""
-    params, rates = question.weights(), dict(question.settings.get("rates", {}))
-    if question.settings.get("tied"):
-        raise UsageError("the twins have no tied decoder")
-    layers = sum(name.startswith("lstm.weight_hh_l") for name in params)
-    rate_input, rate_output = rates.pop("input", 0.0), rates.pop(f"l{layers - 1}", 0.0)
-    between = {rates.pop(f"l{k}", 0.0) for k in range(layers - 1)} or {0.0}
-    if rates or len(between) > 1:
-        raise UsageError(
-            f"dropout rates {question.settings['rates']}: the twins have input, one between layers, output"
-        )
+    params, rates = question.weights(), dict(question.settings.get("rates") or {})
+    layers = range(sum(name.startswith("lstm.weight_hh_l") for name in params))
     embedding = params.get("embedding.weight")
-    return LanguageModelConfig(
+    config = LanguageModelConfig(
         vocab_size=params["decoder.bias"].shape[0],
         embedding_size=0 if embedding is None else embedding.shape[1],
-        hidden_sizes=tuple(params[f"lstm.weight_hh_l{k}"].shape[1] for k in range(layers)),
-        dropout_input=rate_input,
-        dropout_between=between.pop(),
-        dropout_output=rate_output,
+        hidden_sizes=tuple(params[f"lstm.weight_hh_l{k}"].shape[1] for k in layers),
+        tied="decoder.weight" not in params,
+        dropout_embedding=rates.pop("embedding", 0.0),
+        dropout_input=rates.pop("input", 0.0),
+        dropout_output=rates.pop(f"l{layers[-1]}", 0.0),
+        dropout_between=_one_rate(rates, [f"l{k}" for k in layers[:-1]]),
+        weight_drop=_one_rate(rates, [f"weight_hh_l{k}" for k in layers]),
     )
+    if rates:
+        raise UsageError(f"dropout at {', '.join(rates)}: the twins have none there")
+    return config
+
+
+def _one_rate(rates: dict[str, float], places: Sequence[str]) -> float:
+    """Of all places, which are taken out of `rates`; 0 where there is no place."""
+    found = {place: rates.pop(place, 0.0) for place in places}
+    if len(set(found.values())) > 1:
+        raise UsageError(f"dropout rates {found}: the twins have one rate for all of these")
+    return next(iter(found.values()), 0.0)
 
 
 def policy_of(question: Question) -> SamplingPolicy:
@@ -84,7 +95,12 @@ class Twin(ABC):
 
     def __init__(self) -> None:
         self.capabilities = Capabilities(
-            operations=self.operations, dtypes=("float64", "float32"), layers=MOST_LAYERS, note="lstm-parity"
+            operations=self.operations,
+            dtypes=("float64", "float32"),
+            layers=MOST_LAYERS,
+            tied=True,
+            drops=DROPS,
+            note="lstm-parity",
         )
 
     def answer(self, question: Question) -> Answer:
@@ -93,7 +109,9 @@ class Twin(ABC):
         return getattr(self, question.op)(question)
 
     @abstractmethod
-    def language_model(self, config: LanguageModelConfig, dtype: np.dtype) -> LanguageModel: ...
+    def language_model(
+        self, config: LanguageModelConfig, dtype: np.dtype, optimizer: OptimizerConfig
+    ) -> LanguageModel: ...
 
     def batches(self, question: Question) -> Answer:
         windows = Windows(question.arrays["ids"], question.settings["batch_size"], question.settings["seq_length"])
@@ -103,11 +121,23 @@ class Twin(ABC):
     def model(self, question: Question) -> Answer:
         arrays = question.arrays
         lm = self._loaded(question)
-        state = lm.state_from_arrays({name.replace("0_l", "_l"): a for name, a in arrays.items() if name[1:4] == "0_l"})
         draws: Any = HandedDraws(question.masks()) if question.masks() else None
-        result = lm.loss_and_gradients(Window(arrays["inputs"], arrays["targets"]), state, draws)
+        window = Window(arrays["inputs"], arrays["targets"])
+        result = lm.loss_and_gradients(window, _first_state(lm, question), draws)
         gradients = {f"d{name}": gradient for name, gradient in result.gradients.items()}
         return {"loss": np.asarray(result.loss), **lm.state_arrays(result.state), **gradients}
+
+    def train(self, question: Question) -> Answer:
+        arrays, clip = question.arrays, question.settings["clip"]
+        lm = self._loaded(question)
+        state, losses = _first_state(lm, question), []
+        for k, lr in enumerate(arrays["lr"].tolist()):
+            draws: Any = HandedDraws(masks_of(question, k))
+            window = Window(arrays["inputs"][k], arrays["targets"][k])
+            result = lm.train_step(window, state, draws, StepSettings(lr=lr, clip=clip))
+            state = result.state
+            losses.append(float(result.loss))
+        return {"loss": np.array(losses, question.dtype), **lm.parameters()}
 
     def generate(self, question: Question) -> Answer:
         prime, uniforms = question.arrays["prime"].tolist(), question.arrays["u"].tolist()
@@ -116,6 +146,16 @@ class Twin(ABC):
         return {"ids": np.array([*ids], np.int64)}
 
     def _loaded(self, question: Question) -> LanguageModel:
-        lm = self.language_model(config_of(question), question.dtype)
+        lm = self.language_model(config_of(question), question.dtype, SGD)
         lm.load_parameters(question.weights())
         return lm
+
+
+def masks_of(question: Question, k: int) -> dict[str, np.ndarray]:
+    """Of training window k."""
+    return {where: mask[k] for where, mask in question.masks().items()}
+
+
+def _first_state(lm: LanguageModel, question: Question) -> State:
+    arrays = {name.replace("0_l", "_l"): a for name, a in question.arrays.items() if name[1:4] == "0_l"}
+    return lm.state_from_arrays(arrays)

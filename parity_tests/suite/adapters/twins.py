@@ -16,10 +16,11 @@ from lstm_ref.kernels.cell import CellParams
 from lstm_ref.kernels.clip import clip_factor, clip_global_norm_plain, global_norm
 from lstm_ref.kernels.sampling import sample_token, sample_token_plain
 from lstm_ref.kernels.sequence import Layer, sequence_backward_plain, sequence_forward_plain
+from lstm_ref.kernels.sgd import sgd, sgd_plain
 from lstm_ref.kernels.softmax_loss import softmax_loss_backward, softmax_loss_backward_plain, softmax_loss_plain
 from lstm_ref.model import NumpyLM
-from lstm_ref.plain_model import loss_and_gradients_plain, loss_plain
-from parity_tests.suite.adapters.twin_base import Twin, config_of, policy_of
+from lstm_ref.plain_model import PlainState, loss_and_gradients_plain, loss_plain
+from parity_tests.suite.adapters.twin_base import SGD, Twin, config_of, masks_of, policy_of
 from parity_tests.suite.question import Answer, Question
 
 
@@ -28,8 +29,8 @@ class NumbaTwin(Twin):
 
     name = "numba"
 
-    def language_model(self, config: LanguageModelConfig, dtype: np.dtype) -> LanguageModel:
-        return NumpyLM(config, dtype=dtype)
+    def language_model(self, config: LanguageModelConfig, dtype: np.dtype, optimizer: OptimizerConfig) -> LanguageModel:
+        return NumpyLM(config, dtype=dtype, optimizer=optimizer)
 
     def forward(self, question: Question) -> Answer:
         layers = self._stack(question)
@@ -75,6 +76,13 @@ class NumbaTwin(Twin):
         m, v, after = np.zeros_like(p), np.zeros_like(p), []
         for t, (g, lr) in enumerate(zip(question.arrays["g"], question.arrays["lr"].tolist()), start=1):
             adam(p, g, m, v, t, lr, config)
+            after.append(p.copy())
+        return {"p": np.stack(after)}
+
+    def sgd(self, question: Question) -> Answer:
+        p, after = question.arrays["p"].copy(), []
+        for g, lr in zip(question.arrays["g"], question.arrays["lr"].tolist()):
+            sgd(p, g, lr, SGD)
             after.append(p.copy())
         return {"p": np.stack(after)}
 
@@ -128,13 +136,31 @@ class NumpyTwin(NumbaTwin):
             after.append(p)
         return {"p": np.stack(after)}
 
+    def sgd(self, question: Question) -> Answer:
+        p, after = question.arrays["p"], []
+        for g, lr in zip(question.arrays["g"], question.arrays["lr"].tolist()):
+            p = sgd_plain(p, g, lr, SGD)
+            after.append(p)
+        return {"p": np.stack(after)}
+
     def model(self, question: Question) -> Answer:
-        arrays, config = question.arrays, config_of(question)
-        state = [(arrays[f"h0_l{k}"], arrays[f"c0_l{k}"]) for k in range(len(config.hidden_sizes))]
+        arrays, config, state = question.arrays, config_of(question), _first_state(question)
         window = Window(arrays["inputs"], arrays["targets"])
         run, gradients = loss_and_gradients_plain(config, question.weights(), window, state, question.masks())
         answer = {f"{name}_l{k}": array for k, pair in enumerate(run.state) for name, array in zip("hc", pair)}
         return {"loss": np.asarray(run.loss), **answer, **{f"d{name}": g for name, g in gradients.items()}}
+
+    def train(self, question: Question) -> Answer:
+        arrays, config, params = question.arrays, config_of(question), question.weights()
+        state, losses = _first_state(question), []
+        for k, lr in enumerate(arrays["lr"].tolist()):
+            window = Window(arrays["inputs"][k], arrays["targets"][k])
+            run, gradients = loss_and_gradients_plain(config, params, window, state, masks_of(question, k))
+            _, clipped = clip_global_norm_plain(gradients, question.settings["clip"])
+            params = {name: sgd_plain(p, clipped[name], lr, SGD) for name, p in params.items()}
+            state = run.state
+            losses.append(run.loss)
+        return {"loss": np.array(losses, question.dtype), **params}
 
     def sample(self, question: Question) -> Answer:
         token = sample_token_plain(question.arrays["logits"], policy_of(question), float(question.arrays["u"]))
@@ -150,6 +176,12 @@ class NumpyTwin(NumbaTwin):
             ids.append(sample_token_plain(run.logits[-1], policy, u))
             inputs = np.array([[ids[-1]]])
         return {"ids": np.array(ids, np.int64)}
+
+
+def _first_state(question: Question) -> PlainState:
+    """(h, c) of each layer, bottom first."""
+    arrays = question.arrays
+    return [(arrays[f"h0_l{k}"], arrays[f"c0_l{k}"]) for k in range(sum(name.startswith("h0_l") for name in arrays))]
 
 
 def _layer(arrays: Mapping[str, np.ndarray], k: int, prefix: str = "") -> CellParams:
