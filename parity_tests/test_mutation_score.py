@@ -43,7 +43,7 @@ def skip_where_it_is_of_older_sources(page: str, target: Target) -> None:
 
 def test_every_numeric_module_is_a_target():
     kernels = {f"lstm_ref/kernels/{file.name}" for file in (ROOT / "lstm_ref/kernels").glob("[!_]*.py")}
-    names = ("batching", "checkpoint", "draws", "generation", "masks", "stream")
+    names = ("atomic", "batching", "checkpoint", "draws", "generation", "masks", "sealed", "stream")
     core = {f"lstm_ref/core/{name}.py" for name in names}
     assert {target.module for target in TARGETS} == kernels | core
 

@@ -1,15 +1,10 @@
 """One safetensors file that both twins write and read, and that a run continues from bit by bit.
 
-Tensors: `model.<parameter>`, `optimizer.<...>`, `carry.h_l<k>`, `carry.c_l<k>`. Metadata: `lstm-parity`, one canonical
-JSON (schema, config, vocabulary, progress, text's hash, versions), and `sha256` over that JSON and every tensor: the
-format itself has no checksum, and a flipped bit in a weight would load without a word. Nothing is ever unpickled.
-
-A file appears whole or not at all: written beside its place, flushed to disk, renamed, and the folder flushed too.
+Tensors: `model.<parameter>`, `optimizer.<...>`, `carry.h_l<k>`, `carry.c_l<k>`; JSON: schema, config, vocabulary,
+progress, the text's hash, versions. See core.sealed for the file.
 """
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,16 +13,21 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from lstm_ref.core.config import RunConfig
 from lstm_ref.core.errors import CheckpointError, LstmError
 from lstm_ref.core.params import check_optimizer_state, check_parameters
+from lstm_ref.core.sealed import Seal
 from lstm_ref.core.vocab import Vocabulary
 
 SCHEMA = 2  # 1: before there were windows of different lengths
-METADATA_KEY = "lstm-parity"
+SEAL = Seal(
+    kind="checkpoint",
+    key="lstm-parity",
+    error=CheckpointError,
+    if_damaged="take an older checkpoint",
+    if_foreign="is it another program's?",
+)
 Count = Annotated[int, Field(ge=0)]
 _GROUPS = ("model", "optimizer", "carry")
 
@@ -99,34 +99,23 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Atomic. Raises CheckpointError where the disk does not take it; an older file of that name is then intact."""
-        tensors = self._tensors()
-        header = json.dumps(
-            {
-                "schema": SCHEMA,
-                "config": self.config.to_dict(),
-                "vocabulary": self.vocabulary.to_dict(),
-                "corpus_sha256": self.corpus_sha256,
-                "progress": asdict(self.progress),
-                "versions": self.versions,
-            },
-            sort_keys=True,
-            separators=(",", ":"),
-        )
-        metadata = {METADATA_KEY: header, "sha256": _digest(header, tensors)}
+        header = {
+            "schema": SCHEMA,
+            "config": self.config.to_dict(),
+            "vocabulary": self.vocabulary.to_dict(),
+            "corpus_sha256": self.corpus_sha256,
+            "progress": asdict(self.progress),
+            "versions": self.versions,
+        }
         try:
-            write_atomically(path, to_safetensors(tensors, metadata))
+            SEAL.write(path, header, self._tensors())
         except OSError as error:
             raise CheckpointError(f"cannot write {path}: {error.strerror}; the file before it is intact") from None
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises CheckpointError for a file that is missing, damaged, foreign, too new, or does not fit itself."""
-        metadata, tensors = _read(path)
-        header = metadata[METADATA_KEY]
-        if metadata.get("sha256") != _digest(header, tensors):
-            raise CheckpointError(
-                f"{path} is damaged: its content does not match its SHA-256; take an older checkpoint"
-            )
+        header, tensors = SEAL.read(path)
         try:
             checkpoint = cls._from_parts(json.loads(header), tensors, source=str(path))
         except ValidationError as error:
@@ -170,55 +159,3 @@ class Checkpoint:
         if arrived != expected:
             raise CheckpointError(f"its carry has the shapes {arrived}, expected {expected}")
         return checkpoint
-
-
-def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if METADATA_KEY not in metadata:  # looked at first: the tensors may be of dtypes that NumPy has not
-                raise CheckpointError(
-                    f"{path} is another program's safetensors file: no {METADATA_KEY!r} in its metadata"
-                )
-            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from None
-    except (TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} has tensors of a dtype that is not NumPy's: {error}") from None
-    except SafetensorError as error:
-        # Not before: a safetensors file starts with its header's length, of which one in 32 starts with 0x80 too.
-        if (start[:2] == b"PK" or start[:1] == b"\x80") and any(start[3:]):
-            raise CheckpointError(
-                f"{path} is a pickle, as of torch.save; it is not opened, because it could run code"
-            ) from None
-        raise CheckpointError(f"{path} is no whole safetensors file: {error}; take an older checkpoint") from None
-
-
-def _digest(header: str, tensors: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(header.encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(f"\0{name}\0{value.dtype.str}\0{value.shape}\0".encode())
-        digest.update(value.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Other processes see the old file or the new one, and so does a machine that loses power."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

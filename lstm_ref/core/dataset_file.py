@@ -1,12 +1,10 @@
 """A dataset in one safetensors file, so that a text need not be split into words again, here or in another program.
 
 Tensors: `<part>.ids` int32 [n] and `<part>.offsets` int64 [articles + 1] for the parts train, validation and test.
-Metadata: `lstm-parity-dataset`, one canonical JSON (schema, vocabulary, the text's SHA-256), and `sha256`
-over that JSON and every tensor. It takes the place of the word seed's arrays of Python objects, which only unpickling
-could read.
+JSON: schema, vocabulary, the text's SHA-256. See core.sealed for the file. It takes the place of the word seed's arrays
+of Python objects, which only unpickling could read.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -14,50 +12,45 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from lstm_ref.core.articles import Articles
 from lstm_ref.core.dataset import Dataset
 from lstm_ref.core.errors import DataError, LstmError
 from lstm_ref.core.published import Part
+from lstm_ref.core.sealed import Seal
 from lstm_ref.core.vocab import Vocabulary
 
 SCHEMA = 1
-METADATA_KEY = "lstm-parity-dataset"
+SEAL = Seal(
+    kind="dataset",
+    key="lstm-parity-dataset",
+    error=DataError,
+    if_damaged="write it again",
+    if_foreign="write one with `lstm data encode`",
+)
 SUFFIX = ".safetensors"
 
 
 def write_dataset(path: Path, dataset: Dataset) -> None:
     """The whole file or nothing. Raises DataError where the disk does not take it."""
-    from lstm_ref.core.checkpoint import write_atomically  # here: it brings Numba, and only writing needs it
-
-    header = json.dumps(
-        {
-            "schema": SCHEMA,
-            "vocabulary": dataset.vocabulary.to_dict(),
-            "corpus_sha256": dataset.corpus_sha256,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
+    header = {
+        "schema": SCHEMA,
+        "vocabulary": dataset.vocabulary.to_dict(),
+        "corpus_sha256": dataset.corpus_sha256,
+    }
     tensors = {}
     for part, articles in dataset.parts.items():
         tensors[f"{part}.ids"] = articles.ids.astype(np.int32)  # a vocabulary has at most 2^20 tokens
         tensors[f"{part}.offsets"] = articles.offsets
-    metadata = {METADATA_KEY: header, "sha256": _digest(header, tensors)}
     try:
-        write_atomically(path, to_safetensors(tensors, metadata))
+        SEAL.write(path, header, tensors)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def read_dataset(path: Path) -> Dataset:
     """Raises DataError for a file that is missing, damaged, foreign, too new, or does not fit itself."""
-    metadata, tensors = _read(path)
-    header = metadata[METADATA_KEY]
-    if metadata.get("sha256") != _digest(header, tensors):
-        raise DataError(f"{path} is damaged: its content does not match its SHA-256; write it again")
+    header, tensors = SEAL.read(path)
     try:
         return _from_parts(json.loads(header), tensors, path)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, LstmError) as error:
@@ -82,29 +75,3 @@ def _articles(tensors: Mapping[str, np.ndarray], part: Part) -> Articles:
         return Articles(tensors[f"{part}.ids"], tensors[f"{part}.offsets"])
     except DataError as error:
         raise DataError(f"{part}: {error}") from None
-
-
-def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if METADATA_KEY not in metadata:
-                raise DataError(
-                    f"{path} is no dataset: no {METADATA_KEY!r} in its metadata; write one with `lstm data encode`"
-                )
-            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise DataError(f"cannot read dataset {path}: {error.strerror or error}") from None
-    except (TypeError, AttributeError) as error:
-        raise DataError(f"{path} has tensors of a dtype that is not NumPy's: {error}") from None
-    except SafetensorError as error:
-        raise DataError(f"{path} is no whole safetensors file: {error}; write it again") from None
-
-
-def _digest(header: str, tensors: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(header.encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(f"\0{name}\0{value.dtype.str}\0{value.shape}\0".encode())
-        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()

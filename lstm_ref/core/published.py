@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import platformdirs
 
+from lstm_ref.core.atomic import write_atomically
 from lstm_ref.core.errors import DataError, UsageError
 
 Part = Literal["train", "validation", "test"]
@@ -146,8 +147,6 @@ def _is_here(path: Path, file: PublishedFile) -> bool:
 
 
 def _download(name: str, file: PublishedFile, folder: Path, on_bytes: Callable[[int], None]) -> None:
-    from lstm_ref.core.checkpoint import write_atomically  # here: it brings Numba, and only downloads need it
-
     try:
         import pooch
     except ModuleNotFoundError:

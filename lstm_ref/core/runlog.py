@@ -16,7 +16,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstm_ref.core.checkpoint import Checkpoint, write_atomically
+from lstm_ref.core.atomic import write_atomically
+from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.config import RunConfig
 from lstm_ref.core.environment import environment
 from lstm_ref.core.errors import CheckpointError, UsageError

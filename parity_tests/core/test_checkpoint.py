@@ -5,11 +5,8 @@ never in another exception, and never in code that the file brought along.
 """
 
 import errno
-import io
 import json
 import os
-import pickle
-import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,81 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from lstm_ref.core import checkpoint as checkpoint_module
-from lstm_ref.core.checkpoint import METADATA_KEY, Checkpoint, Progress, write_atomically
+from lstm_ref.core import sealed
+from lstm_ref.core.checkpoint import SEAL, Checkpoint, Progress
 from lstm_ref.core.config import RunConfig
-from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import CheckpointError
-from lstm_ref.core.params import check_parameters, initial_parameters
+from lstm_ref.core.params import check_parameters
 from lstm_ref.core.trainer import model_of
 from lstm_ref.core.vocab import Vocabulary
-
-CONFIG = RunConfig(embedding_size=5, hidden_sizes=(4, 3), batch_size=2, seq_length=6, dropout_input=0.2)
-VOCABULARY = Vocabulary.build("a\u00e9\u4e16 \n\u2028z")
-SMALLEST = RunConfig(hidden_sizes=(2,), batch_size=1)
-
-
-def make(config: RunConfig = CONFIG, vocabulary: Vocabulary = VOCABULARY, dtype: str = "float32") -> Checkpoint:
-    """In the middle of a run: everything is nonzero."""
-    model = {
-        name: value.astype(dtype)
-        for name, value in initial_parameters(config.language_model(len(vocabulary)), 3).items()
-    }
-    draws = Draws(5, 9)
-    moments = {
-        f"{prefix}.{name}": draws.uniform(f"{prefix}/{name}", value.shape).astype(dtype)
-        for prefix in ("exp_avg", "exp_avg_sq")
-        for name, value in model.items()
-    }
-    carry = {
-        f"{part}_l{layer}": draws.uniform(f"{part}/{layer}", (config.batch_size, H)).astype(dtype)
-        for part in "hc"
-        for layer, H in enumerate(config.hidden_sizes)
-    }
-    return Checkpoint(
-        config,
-        vocabulary,
-        corpus_sha256="5e" * 32,
-        progress=Progress(
-            step=139, evaluated_step=130, loss=2.75, loss_sum=5.5, loss_count=2, best_loss=2.5, best_step=9
-        ),
-        model=model,
-        optimizer={"step": np.array(139, np.int64)} | moments,
-        carry=carry,
-        versions={"python": "3.11", "numpy": "2.1"},
-    )
+from parity_tests.core.checkpoints import CONFIG, VOCABULARY, assert_same_bits, make, refusal
 
 
 @pytest.fixture
 def path(tmp_path) -> Path:
     return tmp_path / "a.safetensors"
-
-
-@pytest.fixture(scope="module")
-def small_file(tmp_path_factory) -> bytes:
-    """A whole file of some kilobytes, to be damaged in every place."""
-    path = tmp_path_factory.mktemp("small") / "small.safetensors"
-    make(SMALLEST, Vocabulary.build("abc")).save(path)
-    return path.read_bytes()
-
-
-def refusal(path: Path) -> str:
-    """The one line that loading ends in."""
-    with pytest.raises(CheckpointError) as caught:
-        Checkpoint.load(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert path.name in message
-    return message
-
-
-def assert_same_bits(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    assert actual.keys() == expected.keys()
-    for name, value in expected.items():
-        assert (actual[name].dtype, actual[name].shape) == (value.dtype, value.shape), name
-        assert actual[name].tobytes() == value.tobytes(), name
 
 
 losses = st.none() | st.floats(allow_nan=False)
@@ -147,17 +84,6 @@ def test_arrays_that_are_not_contiguous_come_back_too(path):
     assert_same_bits(Checkpoint.load(path).carry, saved.carry)
 
 
-def test_a_checkpoint_loads_whatever_the_length_of_its_header(path):
-    """The file begins with that length. Written in other bytes it may look like the start of another format."""
-    first_bytes = set()
-    for padding in range(0, 256, 8):
-        saved = replace(make(SMALLEST, Vocabulary.build("abc")), versions={"padding": "x" * padding})
-        saved.save(path)
-        first_bytes.add(path.read_bytes()[0])
-        assert Checkpoint.load(path).versions == saved.versions
-    assert first_bytes == set(range(0, 256, 8))
-
-
 @pytest.mark.row("C59")
 def test_a_model_rebuilt_from_its_checkpoint_gives_identical_logits(path):
     saved = make()
@@ -202,7 +128,7 @@ def test_the_file_tells_any_safetensors_reader_what_a_run_needs_to_go_on(path):
     saved = make()
     saved.save(path)
     with safe_open(path, framework="numpy") as file:
-        header = json.loads(file.metadata()[METADATA_KEY])
+        header = json.loads(file.metadata()[SEAL.key])
         names = set(file.keys())
     assert header["schema"] == 2
     assert header["config"] == saved.config.to_dict()  # the dropout rates and the seed of all draws among it
@@ -216,18 +142,6 @@ def test_the_file_tells_any_safetensors_reader_what_a_run_needs_to_go_on(path):
         | {f"optimizer.exp_avg_sq.{name}" for name in saved.model}
         | {"optimizer.step", "carry.h_l0", "carry.h_l1", "carry.c_l0", "carry.c_l1"}
     )
-
-
-def test_equal_checkpoints_have_one_canonical_header_and_sum(path):
-    """Their dictionaries may have been filled in any order."""
-    metadata = []
-    for versions in ({"numpy": "2.1", "python": "3.11"}, {"python": "3.11", "numpy": "2.1"}):
-        replace(make(), versions=versions).save(path)
-        with safe_open(path, framework="numpy") as file:
-            metadata.append(file.metadata())
-    assert metadata[0] == metadata[1]
-    header = metadata[0][METADATA_KEY]
-    assert header == json.dumps(json.loads(header), sort_keys=True, separators=(",", ":"))
 
 
 def test_a_run_begins_with_nothing_done():
@@ -253,120 +167,12 @@ def test_a_checkpoint_may_have_any_name(tmp_path, name):
     assert os.listdir(tmp_path) == [name]
 
 
-@pytest.mark.row("BC17")
-def test_a_file_cut_off_at_any_byte_is_refused(path, small_file):
-    path.write_bytes(small_file)
-    for length in reversed(range(len(small_file))):
-        os.truncate(path, length)
-        refusal(path)
-
-
-@pytest.mark.row("BC17")
-@pytest.mark.parametrize("flip", [lambda i: 1 << i % 8, lambda i: 0xFF], ids=["one bit", "all bits"])
-def test_a_file_with_any_byte_changed_is_refused(path, small_file, flip):
-    damaged = bytearray(small_file)
-    for i in range(len(small_file)):
-        damaged[i] ^= flip(i)
-        path.write_bytes(damaged)
-        damaged[i] ^= flip(i)
-        refusal(path)
-    assert damaged == small_file
-    path.write_bytes(damaged)
-    assert Checkpoint.load(path).config == SMALLEST
-
-
-@pytest.mark.row("BC17")
-@given(junk=st.binary(max_size=200), keep=st.integers(0, 200))
-def test_a_file_of_anything_else_is_refused(tmp_path_factory, small_file, junk, keep):
-    path = tmp_path_factory.mktemp("junk") / "junk.safetensors"
-    path.write_bytes(small_file[:keep] + junk)
-    refusal(path)
-    path.write_bytes(small_file + b"\0" + junk)
-    refusal(path)
-
-
-class Payload:
-    """What a hostile pickle holds: unpickling it makes a file."""
-
-    def __init__(self, target: Path):
-        self.target = target
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (str(self.target), "w")
-
-
-@pytest.mark.row("BC18")
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("zipped", [False, True], ids=["bare", "in a zip as of torch.save"])
-def test_a_pickle_is_refused_and_its_code_never_runs(path, protocol, zipped):
-    target = path.with_name("the-payload-ran")
-    content = pickle.dumps({"n_hidden": 512, "state_dict": Payload(target)}, protocol)
-    if zipped:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("rnn_1_epoch/data.pkl", content)
-        content = buffer.getvalue()
-    path.write_bytes(content)
-    message = refusal(path)
-    assert not target.exists()
-    if zipped or protocol >= 2:  # older protocols begin like any text
-        assert message.endswith("is a pickle, as of torch.save; it is not opened, because it could run code")
-
-
-@pytest.mark.parametrize("value", [None, ""])
-def test_the_shortest_pickle_is_known_as_one(path, value):
-    path.write_bytes(pickle.dumps(value, 2))
-    assert "is a pickle" in refusal(path)
-
-
-def test_a_damaged_checkpoint_is_not_taken_for_a_pickle_because_of_its_headers_length(path):
-    """Written first and little-endian, this one begins as a pickle does: 0x80."""
-    for padding in range(2**16, 2**16 + 2**8, 8):
-        replace(make(SMALLEST, Vocabulary.build("abc")), versions={"padding": "x" * padding}).save(path)
-        content = path.read_bytes()
-        if content[0] == 0x80:
-            break
-    assert (content[0], content[3:8]) == (0x80, bytes(5))
-    path.write_bytes(content[:-1])
-    assert "is no whole safetensors file" in refusal(path)
-
-
-@pytest.mark.row("BC18")
-@pytest.mark.parametrize("content", [b"", b"\0", b"{}", b"\x93NUMPY", b"GIF89a", b"\x7fELF", b"\x1f\x8b\x08"])
-def test_files_of_other_formats_are_refused(path, content):
-    path.write_bytes(content)
-    assert "is no whole safetensors file" in refusal(path)
-    with path.open("wb") as file:
-        np.save(file, np.ones((3, 2)))
-    assert "is no whole safetensors file" in refusal(path)
-
-
-@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
-def test_another_programs_safetensors_file_is_refused(path, metadata):
-    save_file({"model.decoder.bias": np.ones(3, np.float32)}, path, metadata)
-    assert refusal(path).endswith("is another program's safetensors file: no 'lstm-parity' in its metadata")
-
-
-@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2"])
-def test_another_programs_file_is_refused_even_where_numpy_has_no_such_dtype(path, dtype):
-    """Most published weights are bfloat16."""
-    width = 2 if dtype == "BF16" else 1
-    header = json.dumps({"weight": {"dtype": dtype, "shape": [3], "data_offsets": [0, 3 * width]}}).encode()
-    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * width))
-    refusal(path)
-
-
 @pytest.mark.parametrize("schema", [0, 3])
 def test_a_file_of_another_schema_is_refused(path, monkeypatch, schema):
     with monkeypatch.context() as other:
         other.setattr(checkpoint_module, "SCHEMA", schema)
         make().save(path)
     assert refusal(path).endswith(f"its schema is {schema}, this version reads 1 to 2; update lstm-parity")
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    assert refusal(tmp_path / "nowhere.safetensors").endswith("nowhere.safetensors: No such file or directory")
-    assert refusal(tmp_path).endswith(": Is a directory")
 
 
 @pytest.mark.row("C59")
@@ -414,7 +220,7 @@ def test_a_file_whose_parts_do_not_fit_each_other_is_refused(path):
 def test_a_file_whose_progress_cannot_be_is_refused(path, monkeypatch, wrong):
     """The sum is right: such a file was made by hand, or by another program."""
     with monkeypatch.context() as forged:
-        forged.setattr(checkpoint_module, "json", SimpleNamespace(dumps=lambda values, **_: header_with(values, wrong)))
+        forged.setattr(sealed, "json", SimpleNamespace(dumps=lambda values, **_: header_with(values, wrong)))
         make().save(path)
     refusal(path)
 
@@ -422,7 +228,7 @@ def test_a_file_whose_progress_cannot_be_is_refused(path, monkeypatch, wrong):
 def test_the_first_field_of_the_progress_that_cannot_be_is_named(path, monkeypatch):
     wrong = {"step": -1, "loss": "2.75"}
     with monkeypatch.context() as forged:
-        forged.setattr(checkpoint_module, "json", SimpleNamespace(dumps=lambda values, **_: header_with(values, wrong)))
+        forged.setattr(sealed, "json", SimpleNamespace(dumps=lambda values, **_: header_with(values, wrong)))
         make().save(path)
     assert refusal(path).endswith("does not fit itself: progress.step: Input should be greater than or equal to 0")
 
@@ -435,7 +241,7 @@ def header_with(values: dict[str, object], progress: dict[str, object]) -> str:
 def test_a_file_whose_header_is_anything_else_is_refused(path, monkeypatch, header):
     """The sum is right here too."""
     with monkeypatch.context() as forged:
-        forged.setattr(checkpoint_module, "json", SimpleNamespace(dumps=lambda *_, **__: header))
+        forged.setattr(sealed, "json", SimpleNamespace(dumps=lambda *_, **__: header))
         make().save(path)
     refusal(path)
 
@@ -455,40 +261,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypat
     assert os.listdir(path.parent) == [path.name]
     assert path.read_bytes() == before
     assert Checkpoint.load(path).corpus_sha256 == make().corpus_sha256
-
-
-@pytest.mark.parametrize("existing", [None, b"old"])
-def test_a_write_that_is_interrupted_leaves_the_old_content_and_nothing_else(path, monkeypatch, existing):
-    if existing is not None:
-        path.write_bytes(existing)
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, b"new")
-    assert [file.read_bytes() for file in path.parent.iterdir()] == ([existing] if existing is not None else [])
-
-
-def test_a_file_is_on_disk_before_it_has_its_name_and_its_folder_after(path, monkeypatch):
-    """Or a power cut may leave the name on an empty file."""
-    order = []
-    fsync, rename = os.fsync, Path.replace
-
-    def recording_fsync(descriptor: int) -> None:
-        order.append("folder" if os.path.samestat(os.fstat(descriptor), path.parent.stat()) else "file")
-        fsync(descriptor)
-
-    def recording_replace(self: Path, target: Path) -> Path:
-        order.append("rename")
-        return rename(self, target)
-
-    monkeypatch.setattr(os, "fsync", recording_fsync)
-    monkeypatch.setattr(Path, "replace", recording_replace)
-    write_atomically(path, b"content")
-    assert order == ["file", "rename", "folder"]
-    assert path.read_bytes() == b"content"
 
 
 def test_saving_where_there_is_no_folder_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from lstm_ref.core.checkpoint import Checkpoint, Progress
 from lstm_ref.core.config import RunConfig
-from parity_tests.core.test_checkpoint import assert_same_bits, make, refusal
+from parity_tests.core.checkpoints import assert_same_bits, make, refusal
 
 AVERAGED = Progress(step=139, evaluated_step=130, averaging=True, validations=(5.5, 4.25, 4.5))
 

@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from safetensors.numpy import save_file
 
-from lstm_ref.core import checkpoint as checkpoint_module
-from lstm_ref.core.checkpoint import METADATA_KEY, Checkpoint
-from parity_tests.core.test_checkpoint import CONFIG, assert_same_bits, make, refusal
+from lstm_ref.core.checkpoint import SEAL, Checkpoint
+from parity_tests.core.checkpoints import CONFIG, assert_same_bits, make, refusal
 
 # What the header had, before there were runs on words.
 CONFIG_1 = """
@@ -22,13 +20,12 @@ PROGRESS_1 = "step evaluated_step loss gradient_norm loss_sum loss_count best_lo
 
 def as_of_schema_1(path: Path) -> None:
     """Takes away what files had not then."""
-    metadata, tensors = checkpoint_module._read(path)
-    header = json.loads(metadata[METADATA_KEY])
+    text, tensors = SEAL.read(path)
+    header = json.loads(text)
     header["schema"] = 1
     for part, names in (("config", CONFIG_1), ("progress", PROGRESS_1)):
         header[part] = {name: header[part][name] for name in names.split()}
-    text = json.dumps(header, sort_keys=True, separators=(",", ":"))
-    save_file(tensors, path, {METADATA_KEY: text, "sha256": checkpoint_module._digest(text, tensors)})
+    SEAL.write(path, header, tensors)
 
 
 def test_a_file_of_schema_1_is_read_as_the_run_that_it_was(tmp_path):
@@ -50,7 +47,6 @@ def test_a_file_of_schema_1_is_read_as_the_run_that_it_was(tmp_path):
 def test_a_progress_that_cannot_be_is_refused(tmp_path, progress, schema):
     path = tmp_path / "a.safetensors"
     make().save(path)
-    metadata, tensors = checkpoint_module._read(path)
-    header = json.dumps(json.loads(metadata[METADATA_KEY]) | {"schema": schema, "progress": progress})
-    save_file(tensors, path, {METADATA_KEY: header, "sha256": checkpoint_module._digest(header, tensors)})
+    text, tensors = SEAL.read(path)
+    SEAL.write(path, json.loads(text) | {"schema": schema, "progress": progress}, tensors)
     refusal(path)

@@ -1,7 +1,6 @@
 """The file of ids and offsets: what is written comes back, and nothing that was tampered with does."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from lstm_ref.core.articles import Articles
 from lstm_ref.core.dataset import Dataset
-from lstm_ref.core.dataset_file import METADATA_KEY, _digest, read_dataset, write_dataset
+from lstm_ref.core.dataset_file import SEAL, read_dataset, write_dataset
 from lstm_ref.core.errors import DataError
 from lstm_ref.core.vocab import Vocabulary
 
@@ -43,8 +42,7 @@ def rewrite(path: Path, header: dict[str, object], arrays: dict[str, np.ndarray 
     tensors = load_file(path) | arrays
     tensors = {name: value for name, value in tensors.items() if value is not None}
     values = {"schema": 1, "vocabulary": VOCABULARY.to_dict(), "corpus_sha256": SHA256} | header
-    text = json.dumps(values)
-    save_file(tensors, path, {METADATA_KEY: text, "sha256": _digest(text, tensors)})
+    SEAL.write(path, values, tensors)
 
 
 @pytest.mark.row("W9", "BW8", "BW26")

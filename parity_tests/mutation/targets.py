@@ -41,10 +41,12 @@ TARGETS = (
     _kernel("sequence"),
     _kernel("sgd"),
     _kernel("softmax_loss"),
+    _core("atomic"),
     _core("batching", "parity_tests/core/test_stream.py"),
     _core("checkpoint", *(f"parity_tests/core/test_checkpoint_{name}.py" for name in ("averages", "schema"))),
     _core("draws"),
     _core("generation", "parity_tests/core/test_word_generation.py"),
+    _core("sealed"),
     _core("stream"),
     Target(
         module="lstm_ref/core/masks.py",

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
+from lstm_ref.core.atomic import write_atomically
 from lstm_ref.core.errors import CheckpointError, UsageError
 from lstm_ref.core.layouts.ours import Arrays
 
@@ -54,8 +55,6 @@ def write_arrays(path: Path, arrays: Arrays, *, overwrite: bool = False) -> None
 
     Raises UsageError if the file exists and `overwrite` is off, CheckpointError if it cannot be written.
     """
-    from lstm_ref.core.checkpoint import write_atomically  # here: it brings Numba, and only writing needs it
-
     suffix = suffix_of(path)
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists: take another name, or --overwrite")

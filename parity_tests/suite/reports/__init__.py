@@ -8,7 +8,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lstm_ref.core.checkpoint import write_atomically
+from lstm_ref.core.atomic import write_atomically
 from lstm_ref.core.errors import UsageError
 from parity_tests.suite.report import Report
 from parity_tests.suite.reports import html, junit, markdown, terminal
