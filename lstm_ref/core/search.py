@@ -63,8 +63,7 @@ def search(
         if before is None:
             trial = _try(objective, number, values)
         else:
-            first = before.number if before.same_as is None else before.same_as
-            trial = Trial(number, values, before.loss, before.failure, first)
+            trial = Trial(number, values, before.loss, before.failure, same_as=before.number)
         history.append(trial)
         yield trial
 

@@ -104,6 +104,29 @@ def test_what_is_drawn_for_one_field_does_not_depend_on_the_others():
     assert [trial.values["dropout"] for trial in alone] == [trial.values["dropout"] for trial in found("random")]
 
 
+def test_fields_are_drawn_apart_from_each_other():
+    """Each quarter of the square has a quarter of the points. Hoeffding: P(|share - 1/4| > e) <= 2 exp(-2 n e^2), for
+    each of the four. Of 1,000 points the bound is 0.11; one number for both fields would put half on either side."""
+    n = 1000
+    space = {"x": Range(0, 1), "y": Range(0, 1)}
+    trials = search(space, "random", lambda number, values: 0.0, n)
+    counts = collections.Counter((trial.values["x"] < 0.5, trial.values["y"] < 0.5) for trial in trials)
+    for quarter in itertools.product((True, False), repeat=2):
+        assert abs(counts[quarter] / n - 1 / 4) < math.sqrt(math.log(8 / FALSE_ALARM) / (2 * n))
+
+
+finite = st.floats(-1e6, 1e6)
+
+
+@given(ends=st.tuples(finite, finite).filter(lambda ends: ends[0] < ends[1]), u=st.floats(0, 1, exclude_max=True))
+def test_rounding_to_digits_that_can_be_read_does_not_lead_out_of_a_range(ends, u):
+    low, high = ends
+    value = Range(low, high).at(u)
+    assert low <= value <= high
+    assert value in (low, high) or float(f"{value:.6g}") == value
+    assert Range(1 / 3, 2 / 3).at(0) == 1 / 3
+
+
 def distance(sample: list[float]) -> float:
     """Kolmogorov's, between the distribution of a sample and the uniform one on [0, 1]."""
     ordered, n = sorted(sample), len(sample)
