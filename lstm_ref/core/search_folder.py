@@ -80,9 +80,8 @@ class SearchFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if (
-            self._begun_here and not self.trials and not any(self.path.glob("trial-*"))
-        ):  # nothing was begun: leave nothing
+        begun = self.trials or any(self.path.glob("trial-*"))
+        if self._begun_here and not begun:  # leave nothing behind
             for file in (self._plan_file, self.path / ".lock"):
                 file.unlink()
             for place in self._new:
