@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from benchmarks.command import run, show_progress
-from lstm_ref.cli.train import assignment
+from lstm_ref.cli.train import parse_assignment
 from lstm_ref.core.config import RunConfig, preset
 from lstm_ref.core.corpora import Corpus, load_corpus
 from lstm_ref.core.environment import environment
@@ -129,7 +129,7 @@ def side_by_side(
     out
         The JSON file [default: benchmarks/results/DATE-twins-PRESET-PRECISION.json].
     """
-    config = preset(preset_name).with_overrides(dict(map(assignment, assignments or [])))
+    config = preset(preset_name).with_overrides(dict(map(parse_assignment, assignments or [])))
     config = with_every_regularizer(config).with_overrides({"precision": precision})
     date = datetime.now(UTC).isoformat(timespec="minutes")
     path = out or RESULTS / f"{date[:10]}-twins-{preset_name}-{precision}.json"

@@ -35,7 +35,7 @@ def commands() -> list[str]:
 
 def test_the_readme_shows_commands_of_every_verb():
     verbs = {command.split()[1] for command in commands() if command.startswith("lstm ")}
-    assert {"data", "train", "sample", "score", "verify", "doctor"} <= verbs
+    assert {"data", "train", "tune", "sample", "score", "verify", "doctor"} <= verbs
     assert any(command == "make demo" for command in commands())
 
 

@@ -25,6 +25,7 @@ app = App(
 app.command("lstm_ref.cli.demo:demo", name="demo", help="Train a small model in under a minute and let it write.")
 app.command("lstm_ref.cli.data:app", name="data", help="List, download and describe texts.")
 app.command("lstm_ref.cli.train:train", name="train", help="Train a preset, or go on with a run.")
+app.command("lstm_ref.cli.tune:tune", name="tune", help="Search for hyperparameters, each trial a run.")
 app.command("lstm_ref.cli.sample:sample", name="sample", help="Let a checkpoint write.")
 app.command("lstm_ref.cli.score:score", name="score", help="How well a checkpoint predicts a text.")
 app.command("lstm_ref.cli.layout:app", name="layout", help="Weights of other systems, to and from ours.")
@@ -33,7 +34,7 @@ app.command("lstm_ref.cli.doctor:doctor", name="doctor", help="What is installed
 ABOVE = {"verify": "Is this LSTM right, and if not, which line is wrong?"}
 for _point in entry_points(group="lstm.verbs"):
     app.command(_point.value, name=_point.name, help=ABOVE.get(_point.name))
-OWN_HELP = ("demo", "train", "sample", "score", "doctor", *ABOVE)
+OWN_HELP = ("demo", "train", "tune", "sample", "score", "doctor", *ABOVE)
 
 
 def main() -> None:

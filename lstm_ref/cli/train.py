@@ -129,7 +129,7 @@ def train(
     """
     flags = {"backend": backend, "device": device, "precision": precision, "epochs": epochs, "seed": seed}
     changes: dict[str, object] = {name: value for name, value in flags.items() if value is not None}
-    changes = dict(map(assignment, assignments or [])) | changes
+    changes = dict(map(parse_assignment, assignments or [])) | changes
     previous = _previous(resume_from, preset, run)
     if previous is not None:
         if config is not None:
@@ -167,8 +167,8 @@ def fit(trainer: Trainer, quiet: bool) -> None:
         note(f"best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
 
 
-def assignment(text: str) -> tuple[str, str]:
-    """The field and the value of one --set."""
+def parse_assignment(text: str) -> tuple[str, str]:
+    """`--set FIELD=VALUE`."""
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--set {text!r}: expected FIELD=VALUE, such as --set lr=0.002")

@@ -10,8 +10,9 @@ import json
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -35,10 +36,10 @@ def _split_commas(value: object) -> object:
 
 
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_split_commas), Field(min_length=1, max_length=16)]
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-@dataclass(config=_STRICT, frozen=True, slots=True, kw_only=True)
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
 class LanguageModelConfig:
     """Character or word LSTM language model: input -> dropout -> (LSTM -> dropout)* -> linear.
 
@@ -76,7 +77,7 @@ class LanguageModelConfig:
         return (self.embedding_size or self.vocab_size, *self.hidden_sizes[:-1])
 
 
-@dataclass(config=_STRICT, frozen=True, slots=True, kw_only=True)
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
     """Which update, with PyTorch's defaults. The learning rate may vary by step: not here.
 
@@ -93,7 +94,7 @@ class OptimizerConfig:
     weight_decay: NotNegative = 0.0
 
 
-@dataclass(config=_STRICT, frozen=True, slots=True, kw_only=True)
+@dataclass(config=STRICT, frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that decides a run. The defaults are the character seed's (`CharRNN()` and `train()`)."""
 
@@ -190,6 +191,7 @@ class RunConfig:
 
 _ADAPTER = TypeAdapter(RunConfig)
 FIELDS = tuple(field.name for field in dataclasses.fields(RunConfig))
+FIELD_TYPES: dict[str, Any] = get_type_hints(RunConfig)  # without their bounds
 
 # What may change when a run goes on. Anything else would make other windows, masks or shapes of it.
 CHANGEABLE = frozenset(
@@ -325,14 +327,38 @@ def read_config_file(file: Path) -> dict[str, object]:
     return values
 
 
+def field_value(name: str, value: object, source: str) -> Any:
+    """A value of one field by itself, in the field's type: whether it goes with the other fields is not asked."""
+    if name not in FIELDS:
+        raise ConfigError(_unknown_field(name, source))
+    try:
+        return _field_adapter(name).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(_explain_value(error, name, source)) from None
+
+
+@cache
+def _field_adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(get_type_hints(RunConfig, include_extras=True)[name], config=STRICT)
+
+
 def _explain(error: ValidationError, source: str) -> str:
     """The first problem in one line."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "config"
     if first["type"] == "unexpected_keyword_argument":
-        return f"{source}: unknown field {name!r}{_did_you_mean(name, FIELDS)}; fields: {', '.join(FIELDS)}"
+        return _unknown_field(name, source)
+    return _explain_value(error, name, source)
+
+
+def _explain_value(error: ValidationError, name: str, source: str) -> str:
+    first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{source}: {name}={first['input']!r}: expected {message}"
+
+
+def _unknown_field(name: str, source: str) -> str:
+    return f"{source}: unknown field {name!r}{_did_you_mean(name, FIELDS)}; fields: {', '.join(FIELDS)}"
 
 
 def _did_you_mean(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:

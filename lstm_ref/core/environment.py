@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-PACKAGES = ("lstm-parity", "numpy", "numba", "safetensors", "torch")
+PACKAGES = ("lstm-parity", "numpy", "numba", "safetensors", "torch", "optuna")
 
 
 def versions() -> dict[str, str]:

@@ -22,6 +22,7 @@ from lstm_ref.cli.main import run
 VERBS = {
     "demo": "lstm_ref.cli.demo:demo",
     "train": "lstm_ref.cli.train:train",
+    "tune": "lstm_ref.cli.tune:tune",
     "sample": "lstm_ref.cli.sample:sample",
     "score": "lstm_ref.cli.score:score",
     "doctor": "lstm_ref.cli.doctor:doctor",
@@ -34,7 +35,7 @@ VERBS = {
     "layout identify": "lstm_ref.cli.layout:identify_layout",
     "verify": "parity_tests.suite.command:verify",
 }
-HEAVY = {"torch", "numba", "llvmlite", "matplotlib", "requests", "pooch"}
+HEAVY = {"torch", "numba", "llvmlite", "matplotlib", "requests", "pooch", "optuna"}
 
 
 def imported_by(code: str, folder: Path) -> set[str]:
@@ -70,13 +71,13 @@ def test_importing_the_package_and_asking_for_help_imports_neither_torch_nor_num
 
 @pytest.mark.row("C3")
 def test_the_help_of_a_verb_and_what_it_computes_with_numpy_leave_torch_and_the_network_out(tmp_path):
-    """Training, sampling and scoring too: one process asks for all of it."""
+    """Training, searching, sampling and scoring too: one process asks for all of it."""
     code = """
     from pathlib import Path
     from lstm_ref.cli import main
     from lstm_ref.core import config
 
-    for verb in ("demo", "train", "sample", "score", "doctor", "data", "layout", "verify"):
+    for verb in ("demo", "train", "tune", "sample", "score", "doctor", "data", "layout", "verify"):
         assert main.run([verb, "--help"]) == 0
     Path("text.txt").write_text("The quick brown fox jumps over the lazy dog, and value for value. " * 40)
     config.PRESETS["tiny"] = config.PRESETS["tiny"].with_overrides(
@@ -86,6 +87,7 @@ def test_the_help_of_a_verb_and_what_it_computes_with_numpy_leave_torch_and_the_
     assert main.run(["sample", "run", "--size", "5"]) == 0
     assert main.run(["score", "run"]) == 0
     assert main.run(["data", "list"]) == 0
+    assert main.run(["tune", "tiny", "--try", "lr=0.01..0.02", "--trials", "1", "--epochs", "1"]) == 0
     """
     assert imported_by(code, tmp_path) == {"numba", "llvmlite"}
 
