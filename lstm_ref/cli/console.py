@@ -2,9 +2,11 @@
 
 import sys
 import unicodedata
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console
+from rich.progress import Progress
 
 
 def printable(text: str) -> str:
@@ -29,3 +31,12 @@ def working(what: str) -> AbstractContextManager[object]:
     """For what may take seconds: a line on stderr while it lasts, if that is a terminal."""
     console = verbatim(stderr=True)
     return console.status(printable(what)) if console.is_terminal else nullcontext()
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """For what may take minutes: a bar on stderr, if that is a terminal. Gives the function that counts on."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -21,6 +21,7 @@ from lstm_ref.core.dataset import build_vocabulary, encode_corpus
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import versions
 from lstm_ref.core.errors import CheckpointError, ConfigError, DivergedError, InterruptedRunError
+from lstm_ref.core.evaluation import mean_nll
 from lstm_ref.core.language_model import LanguageModel, State, StepResult, StepSettings, load_backend
 from lstm_ref.core.log_record import LogRecord
 from lstm_ref.core.params import initial_parameters
@@ -41,7 +42,8 @@ class Observer:
 
 @dataclass(slots=True)
 class Trainer:
-    """Trains a model on a text and keeps its run folder. Make one with `start` or `resume`."""
+    """Trains a model on a text and keeps its run folder. Make one with `start` or `resume`: until it is to `fit`, it
+    writes nothing there."""
 
     config: RunConfig
     model: LanguageModel
@@ -83,6 +85,8 @@ class Trainer:
 
     def _train(self) -> None:
         progress, config = self.progress, self.config
+        self.run.describe(config)
+        self.run.forget_after(progress.step)
         if progress.step == 0:  # something to go on with from the first moment, and room on the disk for it
             self.save()
         while True:
@@ -169,16 +173,9 @@ class Trainer:
         where there is one. Always the same windows in the same order.
 
         Between two steps, as all that asks for a stop: interrupted here, a run that goes on evaluates first."""
-        config, total, tokens = self.config, 0.0, 0
         with self._averaged():
-            for segment in _evaluation_segments(config, ids):
-                state = None
-                for window in segment:
-                    self._stop_if_asked()
-                    state = self.model.zero_state(window.inputs.shape[1]) if state is None else state
-                    result = self.model.evaluate(window, state)
-                    state, total, tokens = result.state, total + result.total, tokens + result.tokens
-        return total / tokens
+            segments = _evaluation_segments(self.config, ids)
+            return mean_nll(self.model, segments, lambda window: self._stop_if_asked())[0]
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -309,7 +306,6 @@ def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
     stream, validation = _text(config, corpus, vocabulary)
     model = _build(config, vocabulary)
     model.load_parameters(initial_parameters(model.config, config.seed))
-    run.describe(config)
     state = model.zero_state(config.batch_size)
     return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, Progress(), state)
 
@@ -344,8 +340,6 @@ def resume(
         progress.plateaus = 0  # a new lr is taken as it is
     if progress.averaging and optimizer["averaged"] == 0:  # it was to begin with the next step
         model.start_averaging()
-    run.describe(config)
-    run.forget_after(progress.step)
     state = model.state_from_arrays(checkpoint.carry)
     return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, progress, state)
 
