@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lstm_ref.cli.console import note
+from lstm_ref.cli.predicting import predict
 from lstm_ref.cli.progress import TrainingBar
 from lstm_ref.cli.signals import StopFlag
 from lstm_ref.core.checkpoint import Checkpoint
@@ -16,8 +17,9 @@ from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.diagnosis import diagnosis
 from lstm_ref.core.errors import CheckpointError, UsageError
 from lstm_ref.core.params import describe
-from lstm_ref.core.runlog import RunFolder
-from lstm_ref.core.trainer import Observer, Trainer, resume, start
+from lstm_ref.core.prediction import Fixture
+from lstm_ref.core.runlog import RunFolder, find_checkpoint
+from lstm_ref.core.trainer import Observer, Trainer, model_of, resume, start
 
 RUNS = Path("runs")
 
@@ -35,6 +37,7 @@ def train(
     precision: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    fixture: Path | None = None,
     data_dir: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -122,6 +125,8 @@ def train(
         Passes over the training text.
     seed
         Of all random numbers: initial values, dropout, samples.
+    fixture
+        An .npz file of `lstm data fixture`, whose words the best checkpoint predicts in the end.
     data_dir
         Where named texts are [default: LSTM_DATA, then the cache].
     quiet
@@ -138,16 +143,25 @@ def train(
         with RunFolder(path, resume=is_its_own) as folder:
             checkpoint = _checkpoint_at(previous, folder)
             corpus = load_corpus(checkpoint.config.corpus, data_dir)
-            fit(resume(checkpoint, corpus, folder, changes), quiet)
-            note(f"lstm sample {folder.path}")
+            _fit_and_predict(resume(checkpoint, corpus, folder, changes), fixture, quiet)
         return
     if preset is None:
         raise UsageError(f"no preset given: lstm train PRESET, one of {', '.join(PRESETS)}, or --resume PATH")
     resolved = resolve(preset, file=config, environ=os.environ, flags=changes)
     corpus = load_corpus(resolved.corpus, data_dir)
     with RunFolder(run or RUNS / f"{preset}-{datetime.now(UTC):%Y%m%d-%H%M%S}") as folder:
-        fit(start(resolved, corpus, folder), quiet)
-        note(f"lstm sample {folder.path}")
+        _fit_and_predict(start(resolved, corpus, folder), fixture, quiet)
+
+
+def _fit_and_predict(trainer: Trainer, fixture_file: Path | None, quiet: bool) -> None:
+    """A fixture is looked at first: nobody shall train for days and then hear that it does not fit."""
+    fixture = None if fixture_file is None else Fixture.load(fixture_file, trainer.vocabulary)
+    fit(trainer, quiet)
+    if fixture is not None:
+        config, best = trainer.config, Checkpoint.load(find_checkpoint(trainer.run.path))
+        model = model_of(best, backend=config.backend, device=config.device, precision=config.precision)
+        predict(model, fixture)
+    note(f"lstm sample {trainer.run.path}")
 
 
 def fit(trainer: Trainer, quiet: bool) -> None:
