@@ -175,7 +175,7 @@ def fit(trainer: Trainer, quiet: bool) -> None:
     ):
         trainer.observer = Observer(bar.step, bar.log, stop)
         trainer.fit()
-        train_loss, val_loss = trainer.train_loss(), trainer.evaluate(trainer.validation_ids)
+        val_loss, train_loss = trainer.validation_loss(), trainer.train_loss()
     note(f"{diagnosis(train_loss, val_loss)[1]} (nats a token, no dropout)")
     if progress.best_loss is not None:
         note(f"best validation loss {progress.best_loss:.4f} at step {progress.best_step}")

@@ -20,13 +20,14 @@ from lstm_ref.core.corpora import Corpus
 from lstm_ref.core.dataset import build_vocabulary, encode_corpus
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import versions
-from lstm_ref.core.errors import CheckpointError, ConfigError, DivergedError, InterruptedRunError
+from lstm_ref.core.errors import CheckpointError, ConfigError, DataError, DivergedError, InterruptedRunError
 from lstm_ref.core.evaluation import mean_nll
 from lstm_ref.core.language_model import LanguageModel, State, StepResult, StepSettings, load_backend
 from lstm_ref.core.log_record import LogRecord
 from lstm_ref.core.params import initial_parameters
+from lstm_ref.core.remedy import remedy
 from lstm_ref.core.runlog import RunFolder
-from lstm_ref.core.schedule import PLATEAU_FACTOR, averaging_begins, learning_rate
+from lstm_ref.core.schedule import averaging_begins, learning_rate
 from lstm_ref.core.stream import Stream, training_stream
 from lstm_ref.core.vocab import Vocabulary
 
@@ -156,17 +157,16 @@ class Trainer:
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise DivergedError(
-                    f"loss {loss}, gradient norm {norm} at step {step}: that step updated nothing; {self._remedy()}"
+                    f"loss {loss}, gradient norm {norm} at step {step}: that step updated nothing; "
+                    f"{self._remedy(step - 1)}"
                 )
             progress.loss, progress.gradient_norm = loss, norm
             progress.loss_sum += loss
             progress.loss_count += 1
         self._pending.clear()
 
-    def _remedy(self) -> str:
-        lr = self.config.lr * PLATEAU_FACTOR ** (self.progress.plateaus + 1)
-        lower = f"--resume {self.run.path} --set lr={lr:g}"
-        return f"go on from the last checkpoint with a lower lr: {lower}" if self.run.steps() else "try a lower lr"
+    def _remedy(self, updates: int) -> str:
+        return remedy(self.config, self.progress, self.run, updates)
 
     def evaluate(self, ids: np.ndarray) -> float:
         """Mean negative log-likelihood of `ids` in nats a token, without dropout, from the zero state; of the average,
@@ -219,10 +219,15 @@ class Trainer:
 
     def _validate(self) -> float:
         begin = time.perf_counter()
-        val_loss = self.evaluate(self.validation_ids)
-        if not math.isfinite(val_loss):
-            raise DivergedError(f"validation loss {val_loss} at step {self.progress.step}; {self._remedy()}")
+        val_loss = self.validation_loss()
         self.progress.epoch_seconds += time.perf_counter() - begin
+        return val_loss
+
+    def validation_loss(self) -> float:
+        """Raises DivergedError where it is not finite."""
+        val_loss, step = self.evaluate(self.validation_ids), self.progress.step
+        if not math.isfinite(val_loss):
+            raise DivergedError(f"validation loss {val_loss} at step {step}; {self._remedy(step)}")
         return val_loss
 
     def _record(self, val_loss: float | None, best: bool) -> LogRecord:
@@ -291,7 +296,11 @@ def _text(config: RunConfig, corpus: Corpus, vocabulary: Vocabulary) -> tuple[St
     """What is trained on, and the validation ids. Raises DataError while there is nothing to lose yet."""
     dataset = encode_corpus(corpus, vocabulary, split=config.split)
     stream, validation = training_stream(config, dataset["train"]), dataset["validation"].ids
-    next(_evaluation_segments(config, validation))
+    try:
+        next(_evaluation_segments(config, validation))
+    except DataError as error:
+        problem = f"{error}" if not config.validation_batch_size else f"{error}".replace("batch_", "validation_batch_")
+        raise DataError(f"validation: {problem}") from None
     return stream, validation
 
 
