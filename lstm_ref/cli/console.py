@@ -5,8 +5,12 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
+
+from lstm_ref.core.vocab import Vocabulary
+from lstm_ref.core.words import EOS, UNK
 
 
 def printable(text: str) -> str:
@@ -20,6 +24,13 @@ def printable(text: str) -> str:
 def note(message: str) -> None:
     """A line for people, on stderr."""
     print(message, file=sys.stderr, flush=True)
+
+
+def note_if_nothing_is_known(vocabulary: Vocabulary, ids: np.ndarray, what: str) -> None:
+    """Of a text of nothing but unknown words a model has an opinion too. It is worth little."""
+    found = {vocabulary.tokens[i] for i in np.unique(ids)}
+    if not found - {UNK, EOS}:
+        note(f"the model knows nothing of {what}: {'every word is <unk> to it' if UNK in found else 'all is left out'}")
 
 
 def verbatim(*, stderr: bool = False) -> Console:

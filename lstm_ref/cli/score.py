@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
 
-from lstm_ref.cli.console import counting, verbatim
+from lstm_ref.cli.console import counting, note_if_nothing_is_known, verbatim
 from lstm_ref.cli.predicting import predict
 from lstm_ref.core.batching import evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint
@@ -87,6 +87,7 @@ def score(
     segments = evaluation_segments(ids, batch_size, seq_length, "full", "next")
     with counting("scoring", len(ids) - 1) as count:
         nats, tokens = mean_nll(model, segments, lambda window: count(window.tokens))
+    note_if_nothing_is_known(loaded.vocabulary, ids, corpus.source)
     _report(corpus.source, part, tokens, nats, as_json)
 
 

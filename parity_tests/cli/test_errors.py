@@ -194,7 +194,7 @@ def test_a_bad_value_in_the_environment_ends_with_2_and_says_where_it_came_from(
 def test_a_prime_with_a_character_that_the_model_does_not_know_ends_with_3(refused, workplace):
     line = refused(3, "sample", "run", "--prime=Naïve")
     assert r"'\xef'" in line
-    assert "--on-unknown" not in line  # which `lstm sample` does not have
+    assert "--on-unknown skip" in line
 
 
 def test_a_text_with_characters_that_the_model_does_not_know_ends_with_3_and_says_how_to_skip_them(refused, workplace):
