@@ -12,12 +12,13 @@ from lstm_ref.cli.predicting import predict
 from lstm_ref.cli.progress import TrainingBar
 from lstm_ref.cli.signals import StopFlag
 from lstm_ref.core.checkpoint import Checkpoint
-from lstm_ref.core.config import PRESETS, read_config_file, resolve
+from lstm_ref.core.config import read_config_file
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.diagnosis import diagnosis
 from lstm_ref.core.errors import CheckpointError, UsageError
 from lstm_ref.core.params import describe
 from lstm_ref.core.prediction import Fixture
+from lstm_ref.core.presets import PRESETS, resolve
 from lstm_ref.core.runlog import RunFolder, find_checkpoint
 from lstm_ref.core.trainer import Observer, Trainer, model_of, resume, start
 

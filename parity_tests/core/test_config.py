@@ -12,15 +12,13 @@ from lstm_ref.core.config import (
     CHANGEABLE,
     FIELDS,
     MAX_SIZE,
-    PRESETS,
     LanguageModelConfig,
     OptimizerConfig,
     RunConfig,
-    preset,
     read_config_file,
-    resolve,
 )
 from lstm_ref.core.errors import ConfigError
+from lstm_ref.core.presets import PRESETS, preset, resolve
 
 sizes = st.integers(1, MAX_SIZE)
 rates = st.floats(0, 1, exclude_max=True)
