@@ -51,6 +51,10 @@ def train(
     - corpus (pydoc): the text; a name of `lstm data list`, or the path of a file or folder
     - vocabulary (char): tokens are char, byte or word
     - vocabulary_order (sorted): of the ids; or seen, as first seen in the text
+    - min_count (1): words that training has less often become `<unk>`
+    - normalize (false): true keeps ASCII letters and . ! ? of a text only, as the original notebook of words does
+    - lower (false): true makes words lower case
+    - blank_lines (true): false drops them; else each is a line end
     - validation_fraction (0.1): the last part of a text that has no validation part of its own
     - article_order (fixed): of the training text; or shuffled, another one each epoch
 

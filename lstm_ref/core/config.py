@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from pydantic.dataclasses import dataclass
 
 from lstm_ref.core.errors import ConfigError
+from lstm_ref.core.words import AS_IT_IS, Preparation
 
 MAX_SIZE = 1 << 20  # of any one dimension: a typo must not ask for terabytes
 
@@ -100,6 +101,10 @@ class RunConfig:
     corpus: Annotated[str, Field(min_length=1)] = "pydoc"  # a named text, or the path of a UTF-8 file or folder
     vocabulary: Literal["char", "byte", "word"] = "char"
     vocabulary_order: Literal["sorted", "seen"] = "sorted"  # of the ids: by code point, or as first seen in the text
+    min_count: Size = 1  # words that training has less often become <unk>
+    normalize: bool = False  # this and the next two: see core.words.Preparation
+    lower: bool = False
+    blank_lines: bool = True
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # the last part of a text without one of its own
     article_order: Literal["fixed", "shuffled"] = "fixed"  # of the training text; shuffled anew each epoch
     # the model: see LanguageModelConfig
@@ -146,11 +151,23 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         self.language_model(vocab_size=1)  # the model's own conditions
+        if self.vocabulary != "word" and (self.min_count, self.preparation) != (1, AS_IT_IS):
+            given = {"min_count": self.min_count} | self.preparation.to_dict()
+            raise ConfigError(
+                f"{', '.join(f'{name}={json.dumps(value)}' for name, value in given.items())} with "
+                f'vocabulary="{self.vocabulary}": only words are prepared and counted; set vocabulary=word, or leave '
+                f"them at 1, false, false and true"
+            )
         if self.last_target == "wrap" and not self.full_windows:
             raise ConfigError(
                 'last_target="wrap" is for full windows of characters or bytes in their own order: with words, '
                 'article_order="shuffled", window_lengths="mixture" or reset_at_article=true take "next"'
             )
+
+    @property
+    def preparation(self) -> Preparation:
+        """What is done to the text before it is split into words. From then on the vocabulary has it."""
+        return Preparation(normalize=self.normalize, lower=self.lower, blank_lines=self.blank_lines)
 
     @property
     def full_windows(self) -> bool:

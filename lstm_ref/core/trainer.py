@@ -311,7 +311,14 @@ def _evaluation_segments(config: RunConfig, ids: np.ndarray) -> Iterator[Iterato
 
 def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
     """A new run: initial parameters from the seed."""
-    vocabulary = build_vocabulary(corpus, config.vocabulary, config.vocabulary_order, split=config.split)
+    vocabulary = build_vocabulary(
+        corpus,
+        config.vocabulary,
+        config.vocabulary_order,
+        split=config.split,
+        preparation=config.preparation,
+        min_count=config.min_count,
+    )
     stream, validation = _text(config, corpus, vocabulary)
     model = _build(config, vocabulary)
     model.load_parameters(initial_parameters(model.config, config.seed))
