@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from lstm_ref.core.batching import Window
-from lstm_ref.core.config import RunConfig, preset
+from lstm_ref.core.config import RunConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import environment
 from lstm_ref.core.errors import ConformanceError, UsageError
 from lstm_ref.core.language_model import LanguageModel, StepSettings, load_backend
 from lstm_ref.core.params import initial_parameters
+from lstm_ref.core.presets import preset
 
 PRESETS, VOCAB_SIZE, STEPS = ("word-seed", "awd-wikitext2"), 33_278, 3
 PEER = "torch, plain cross-entropy"

@@ -23,10 +23,11 @@ from cyclopts import App, Parameter
 
 from benchmarks.command import run, show_progress
 from lstm_ref.cli.train import parse_assignment
-from lstm_ref.core.config import RunConfig, preset
+from lstm_ref.core.config import RunConfig
 from lstm_ref.core.corpora import Corpus, load_corpus
 from lstm_ref.core.environment import environment
 from lstm_ref.core.errors import ConformanceError, InterruptedRunError, UsageError
+from lstm_ref.core.presets import preset
 from lstm_ref.core.runlog import RunFolder
 from lstm_ref.core.trainer import Observer, start
 

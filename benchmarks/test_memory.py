@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.memory import CONTENDERS, PEER, Peak, measured, of_this_process, prove, table
-from lstm_ref.core.config import preset
 from lstm_ref.core.errors import ConformanceError
+from lstm_ref.core.presets import preset
 
 # 2,000 tokens of 20,000 words: everything else is small beside their logits.
 SMALL = replace(preset("awd-wikitext2"), embedding_size=8, hidden_sizes=(8, 8), batch_size=40, seq_length=50)

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import side_by_side as command
 from benchmarks.command import run
 from benchmarks.side_by_side import EVERY_REGULARIZER, SideBySide, with_every_regularizer
-from lstm_ref.core.config import preset
+from lstm_ref.core.presets import preset
 
 TEXT = " \n = Cats = \n \n The cat sat on the mat , and the dog ran . \n \n = Dogs = \n \n The dog sat . \n" * 12
 SMALL = ("embedding_size=8", "hidden_sizes=6,8", "batch_size=3", "seq_length=12", "lr=0.01", "epochs=3")

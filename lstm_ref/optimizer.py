@@ -45,8 +45,9 @@ class Optimizer:
         self.state["step"] += 1
         if self._averaging:
             self.state["averaged"] += 1
-        for name, p in self.params.items():
-            self._update(name, p, grads[name], lr, factor)
+        with np.errstate(over="ignore"):  # an lr that float32 has not: the next loss says it
+            for name, p in self.params.items():
+                self._update(name, p, grads[name], lr, factor)
 
     def _update(self, name: str, p: np.ndarray, g: np.ndarray, lr: float, factor: float) -> None:
         state, config = self.state, self.config

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lstm_ref.cli.console import note, printable
 from lstm_ref.cli.train import fit
-from lstm_ref.core.config import PRESETS
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.errors import DivergedError, InterruptedRunError
 from lstm_ref.core.generation import generate
 from lstm_ref.core.language_model import SamplingPolicy
+from lstm_ref.core.presets import PRESETS
 from lstm_ref.core.runlog import RunFolder
 from lstm_ref.core.statistics import unigram_entropy
 from lstm_ref.core.trainer import start

@@ -49,15 +49,20 @@ class Reading:
             return None, read_dataset(Path(text))
         if (Path(text) / VOCABULARY).is_file():
             return None, read_notebook_folder(Path(text))
-        fraction = {"validation_fraction": self.validation_fraction}
-        split = RunConfig().with_overrides(fraction, source="--validation-fraction").split
         kind = self.vocabulary or (CORPORA[text].tokens if text in CORPORA else "char")
+        options = {
+            "vocabulary": kind,
+            "min_count": self.min_count,
+            "validation_fraction": self.validation_fraction,
+            **self.preparation.to_dict(),
+        }
+        config = RunConfig().with_overrides(options, source="options")
         corpus = load_corpus(text, self.data_dir)
         with working(f"reading {corpus.name}"):
             vocabulary = build_vocabulary(
-                corpus, kind, self.order, split=split, preparation=self.preparation, min_count=self.min_count
+                corpus, kind, self.order, split=config.split, preparation=self.preparation, min_count=self.min_count
             )
-            return corpus, encode_corpus(corpus, vocabulary, split=split)
+            return corpus, encode_corpus(corpus, vocabulary, split=config.split)
 
 
 DEFAULT = Reading()

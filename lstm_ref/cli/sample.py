@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from lstm_ref.cli.console import printable
+from lstm_ref.cli.console import note_if_nothing_is_known, printable
 from lstm_ref.core.checkpoint import Checkpoint
+from lstm_ref.core.errors import DataError
 from lstm_ref.core.generation import generate
 from lstm_ref.core.language_model import SamplingPolicy
 from lstm_ref.core.runlog import find_checkpoint
@@ -66,6 +67,12 @@ def sample(
     loaded = Checkpoint.load(find_checkpoint(checkpoint))
     model = model_of(loaded, backend=backend, device=device, precision=precision)
     policy = SamplingPolicy(temperature=temperature, top_k=top_k, top_p=top_p)
+    try:
+        ids = loaded.vocabulary.encode(prime, unknown=on_unknown)
+    except DataError as error:
+        raise DataError(f"prime {prime!r}: {error} or skip them (--on-unknown skip)") from None
+    if prime.strip():
+        note_if_nothing_is_known(loaded.vocabulary, ids, "the prime")
     for piece in generate(model, loaded.vocabulary, size, prime, policy, seed, draw_while_priming, on_unknown):
         sys.stdout.write(printable(piece))
         sys.stdout.flush()

@@ -7,18 +7,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Console
-from rich.progress import Progress, track
 from rich.table import Table
 
-from lstm_ref.cli.console import verbatim
+from lstm_ref.cli.console import counting, note_if_nothing_is_known, verbatim
+from lstm_ref.cli.predicting import predict
 from lstm_ref.core.batching import evaluation_segments
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.dataset import encode_corpus
 from lstm_ref.core.errors import DataError, UsageError
-from lstm_ref.core.language_model import LanguageModel
-from lstm_ref.core.prediction import Fixture, nll_of_fixture
+from lstm_ref.core.evaluation import mean_nll
+from lstm_ref.core.prediction import Fixture
 from lstm_ref.core.runlog import find_checkpoint
 from lstm_ref.core.trainer import model_of
 from lstm_ref.core.vocab import Unknown
@@ -75,8 +74,8 @@ def score(
     if fixture is not None:
         if text is not None:
             raise UsageError(f"both a text, {text}, and --fixture {fixture}: give one of them")
-        model = model_of(loaded, backend=backend, device=device, precision=precision)
-        _fixture(model, Fixture.load(fixture, loaded.vocabulary), as_json)
+        rows = Fixture.load(fixture, loaded.vocabulary)
+        predict(model_of(loaded, backend=backend, device=device, precision=precision), rows, as_json)
         return
     corpus = load_corpus(text or loaded.config.corpus, data_dir)
     try:
@@ -85,26 +84,11 @@ def score(
         raise DataError(f"{error} or skip them (--on-unknown skip)") from None
     ids = dataset.ids if part == "all" else dataset[part].ids
     model = model_of(loaded, backend=backend, device=device, precision=precision)
-    segments = [list(segment) for segment in evaluation_segments(ids, batch_size, seq_length, "full", "next")]
-    windows = [(window, first) for segment in segments for first, window in enumerate(segment)]
-    total, tokens, state = 0.0, 0, None
-    console = Console(stderr=True)
-    for window, first in track(windows, "scoring", console=console, transient=True, disable=not console.is_terminal):
-        result = model.evaluate(window, model.zero_state(window.inputs.shape[1]) if first == 0 else state)
-        state, total, tokens = result.state, total + result.total, tokens + result.tokens
-    _report(corpus.source, part, tokens, total / tokens, as_json)
-
-
-def _fixture(model: LanguageModel, fixture: Fixture, as_json: bool) -> None:
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("predicting", total=len(fixture.out))
-        nll = nll_of_fixture(model, fixture, on_rows=lambda count: bar.advance(task, count))
-    if as_json:
-        error = float(nll.std() / math.sqrt(len(nll)))
-        print(json.dumps({"rows": len(nll), "nats_per_next_word": float(nll.mean()), "standard_error": error}))
-        return
-    print(f"Your mean NLL for predicting a single word: {nll.mean()}")
+    segments = evaluation_segments(ids, batch_size, seq_length, "full", "next")
+    with counting("scoring", len(ids) - 1) as count:
+        nats, tokens = mean_nll(model, segments, lambda window: count(window.tokens))
+    note_if_nothing_is_known(loaded.vocabulary, ids, corpus.source)
+    _report(corpus.source, part, tokens, nats, as_json)
 
 
 def _report(source: str, part: str, tokens: int, nats: float, as_json: bool) -> None:

@@ -8,16 +8,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lstm_ref.cli.console import note
+from lstm_ref.cli.predicting import predict
 from lstm_ref.cli.progress import TrainingBar
 from lstm_ref.cli.signals import StopFlag
 from lstm_ref.core.checkpoint import Checkpoint
-from lstm_ref.core.config import PRESETS, read_config_file, resolve
+from lstm_ref.core.config import read_config_file
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.diagnosis import diagnosis
 from lstm_ref.core.errors import CheckpointError, UsageError
 from lstm_ref.core.params import describe
-from lstm_ref.core.runlog import RunFolder
-from lstm_ref.core.trainer import Observer, Trainer, resume, start
+from lstm_ref.core.prediction import Fixture
+from lstm_ref.core.presets import PRESETS, resolve
+from lstm_ref.core.runlog import RunFolder, find_checkpoint
+from lstm_ref.core.trainer import Observer, Trainer, model_of, resume, start
 
 RUNS = Path("runs")
 
@@ -35,6 +38,7 @@ def train(
     precision: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    fixture: Path | None = None,
     data_dir: Path | None = None,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -47,6 +51,10 @@ def train(
     - corpus (pydoc): the text; a name of `lstm data list`, or the path of a file or folder
     - vocabulary (char): tokens are char, byte or word
     - vocabulary_order (sorted): of the ids; or seen, as first seen in the text
+    - min_count (1): words that training has less often become `<unk>`
+    - normalize (false): true keeps ASCII letters and . ! ? of a text only, as the original notebook of words does
+    - lower (false): true makes words lower case
+    - blank_lines (true): false drops them; else each is a line end
     - validation_fraction (0.1): the last part of a text that has no validation part of its own
     - article_order (fixed): of the training text; or shuffled, another one each epoch
 
@@ -122,6 +130,8 @@ def train(
         Passes over the training text.
     seed
         Of all random numbers: initial values, dropout, samples.
+    fixture
+        An .npz file of `lstm data fixture`, whose words the best checkpoint predicts in the end.
     data_dir
         Where named texts are [default: LSTM_DATA, then the cache].
     quiet
@@ -138,16 +148,25 @@ def train(
         with RunFolder(path, resume=is_its_own) as folder:
             checkpoint = _checkpoint_at(previous, folder)
             corpus = load_corpus(checkpoint.config.corpus, data_dir)
-            fit(resume(checkpoint, corpus, folder, changes), quiet)
-            note(f"lstm sample {folder.path}")
+            _fit_and_predict(resume(checkpoint, corpus, folder, changes), fixture, quiet)
         return
     if preset is None:
         raise UsageError(f"no preset given: lstm train PRESET, one of {', '.join(PRESETS)}, or --resume PATH")
     resolved = resolve(preset, file=config, environ=os.environ, flags=changes)
     corpus = load_corpus(resolved.corpus, data_dir)
     with RunFolder(run or RUNS / f"{preset}-{datetime.now(UTC):%Y%m%d-%H%M%S}") as folder:
-        fit(start(resolved, corpus, folder), quiet)
-        note(f"lstm sample {folder.path}")
+        _fit_and_predict(start(resolved, corpus, folder), fixture, quiet)
+
+
+def _fit_and_predict(trainer: Trainer, fixture_file: Path | None, quiet: bool) -> None:
+    """A fixture is looked at first: nobody shall train for days and then hear that it does not fit."""
+    fixture = None if fixture_file is None else Fixture.load(fixture_file, trainer.vocabulary)
+    fit(trainer, quiet)
+    if fixture is not None:
+        config, best = trainer.config, Checkpoint.load(find_checkpoint(trainer.run.path))
+        model = model_of(best, backend=config.backend, device=config.device, precision=config.precision)
+        predict(model, fixture)
+    note(f"lstm sample {trainer.run.path}")
 
 
 def fit(trainer: Trainer, quiet: bool) -> None:
@@ -161,7 +180,7 @@ def fit(trainer: Trainer, quiet: bool) -> None:
     ):
         trainer.observer = Observer(bar.step, bar.log, stop)
         trainer.fit()
-        train_loss, val_loss = trainer.train_loss(), trainer.evaluate(trainer.validation_ids)
+        val_loss, train_loss = trainer.validation_loss(), trainer.train_loss()
     note(f"{diagnosis(train_loss, val_loss)[1]} (nats a token, no dropout)")
     if progress.best_loss is not None:
         note(f"best validation loss {progress.best_loss:.4f} at step {progress.best_step}")

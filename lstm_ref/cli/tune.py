@@ -17,9 +17,10 @@ from lstm_ref.cli.console import note, printable, verbatim
 from lstm_ref.cli.progress import TrainingBar
 from lstm_ref.cli.signals import StopFlag
 from lstm_ref.cli.train import RUNS, parse_assignment
-from lstm_ref.core.config import PRESETS, RunConfig, resolve
+from lstm_ref.core.config import RunConfig
 from lstm_ref.core.corpora import Corpus, load_corpus
 from lstm_ref.core.errors import CheckpointError, DivergedError, InterruptedRunError, UsageError
+from lstm_ref.core.presets import PRESETS, resolve
 from lstm_ref.core.runlog import RunFolder
 from lstm_ref.core.search import Strategy, Trial, Values, best_first, planned, search
 from lstm_ref.core.search_folder import Plan, SearchFolder, trial_to_dict

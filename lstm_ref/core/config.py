@@ -1,7 +1,6 @@
-"""Frozen configs, the presets, and how a run's config is put together. The only place with default numbers.
+"""Frozen configs, with every default number. The presets, and how a run's config is put together: core.presets.
 
-Characters and words are one model with another config. Precedence, highest first: flag (`--set lr=0.002`), environment
-(`LSTM_LR=0.002`), file (`--config run.toml`), preset, default.
+Characters and words are one model with another config.
 """
 
 import dataclasses
@@ -18,6 +17,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from pydantic.dataclasses import dataclass
 
 from lstm_ref.core.errors import ConfigError
+from lstm_ref.core.words import AS_IT_IS, Preparation
 
 MAX_SIZE = 1 << 20  # of any one dimension: a typo must not ask for terabytes
 
@@ -102,6 +102,10 @@ class RunConfig:
     corpus: Annotated[str, Field(min_length=1)] = "pydoc"  # a named text, or the path of a UTF-8 file or folder
     vocabulary: Literal["char", "byte", "word"] = "char"
     vocabulary_order: Literal["sorted", "seen"] = "sorted"  # of the ids: by code point, or as first seen in the text
+    min_count: Size = 1  # words that training has less often become <unk>
+    normalize: bool = False  # this and the next two: see core.words.Preparation
+    lower: bool = False
+    blank_lines: bool = True
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # the last part of a text without one of its own
     article_order: Literal["fixed", "shuffled"] = "fixed"  # of the training text; shuffled anew each epoch
     # the model: see LanguageModelConfig
@@ -148,11 +152,23 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         self.language_model(vocab_size=1)  # the model's own conditions
+        if self.vocabulary != "word" and (self.min_count, self.preparation) != (1, AS_IT_IS):
+            given = {"min_count": self.min_count} | self.preparation.to_dict()
+            raise ConfigError(
+                f"{', '.join(f'{name}={json.dumps(value)}' for name, value in given.items())} with "
+                f'vocabulary="{self.vocabulary}": only words are prepared and counted; set vocabulary=word, or leave '
+                f"them at 1, false, false and true"
+            )
         if self.last_target == "wrap" and not self.full_windows:
             raise ConfigError(
                 'last_target="wrap" is for full windows of characters or bytes in their own order: with words, '
                 'article_order="shuffled", window_lengths="mixture" or reset_at_article=true take "next"'
             )
+
+    @property
+    def preparation(self) -> Preparation:
+        """What is done to the text before it is split into words. From then on the vocabulary has it."""
+        return Preparation(normalize=self.normalize, lower=self.lower, blank_lines=self.blank_lines)
 
     @property
     def full_windows(self) -> bool:
@@ -201,119 +217,6 @@ CHANGEABLE = frozenset(
     | {"backend", "device", "precision"}
 )
 
-# What the runs on words have in common; clip is the word seed's and AWD-LSTM's.
-_WIKITEXT_2: dict[str, Any] = {
-    "corpus": "wikitext-2",
-    "vocabulary": "word",
-    "seq_length": 70,
-    "clip": 0.25,
-    "validate": "epochs",
-}
-
-PRESETS: dict[str, RunConfig] = {
-    # Sized to learn in about a minute on two cores, from text that ships with Python.
-    "tiny": RunConfig(
-        hidden_sizes=(128,),
-        dropout_output=0.1,
-        epochs=6,
-        batch_size=32,
-        seq_length=50,
-        lr=0.004,
-        print_every=100,
-        checkpoint_every=500,
-    ),
-    # The character seed's run: 3,366,483 parameters on anna.txt.
-    "char-anna": RunConfig(
-        corpus="anna",
-        hidden_sizes=(512, 512),
-        epochs=20,
-        batch_size=128,
-        seq_length=100,
-        evaluation="windows",
-    ),
-    # The word seed's run: 21,124,878 parameters on WikiText-2.
-    "word-seed": RunConfig(
-        **_WIKITEXT_2,
-        article_order="shuffled",
-        embedding_size=400,
-        hidden_sizes=(200, 200, 200),
-        dropout_input=0.2,
-        dropout_between=0.3,
-        dropout_output=0.2,
-        epochs=40,
-        batch_size=20,
-        window_lengths="mixture",
-        lr=0.0001,
-        schedule="plateau",
-        print_every=20,
-        checkpoint_every=500,
-    ),
-    # AWD-LSTM [Merity et al. 2018] as its authors' code trains it: 33,556,078 parameters, one order of the articles.
-    "awd-wikitext2": RunConfig(
-        **_WIKITEXT_2,
-        embedding_size=400,
-        hidden_sizes=(1150, 1150, 400),
-        tied=True,
-        dropout_embedding=0.1,
-        dropout_input=0.65,
-        dropout_between=0.2,
-        dropout_output=0.4,
-        dropout_locked=True,
-        weight_drop=0.5,
-        ar_alpha=2,
-        tar_beta=1,
-        epochs=750,
-        batch_size=80,
-        window_lengths="mixture",
-        optimizer="nt-asgd",
-        lr=30,
-        lr_by_length=True,
-        weight_decay=1.2e-6,
-        validation_batch_size=10,
-        print_every=200,
-        checkpoint_every=1000,
-    ),
-    # For a few hours on two cores.
-    "word-fast": RunConfig(
-        **_WIKITEXT_2,
-        article_order="shuffled",
-        embedding_size=300,
-        hidden_sizes=(300, 300),
-        tied=True,
-        dropout_input=0.25,
-        dropout_between=0.25,
-        dropout_output=0.25,
-        epochs=6,
-        batch_size=32,
-        optimizer="adamw",
-        lr=0.004,
-        schedule="one-cycle",
-        weight_decay=0.01,
-        print_every=100,
-        checkpoint_every=500,
-    ),
-}
-
-
-def preset(name: str) -> RunConfig:
-    if name not in PRESETS:
-        raise ConfigError(f"unknown preset {name!r}{_did_you_mean(name, PRESETS)}; presets: {', '.join(PRESETS)}")
-    return PRESETS[name]
-
-
-def resolve(
-    preset_name: str, *, file: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, object]
-) -> RunConfig:
-    """The run's config from all its sources, the strongest last."""
-    config = preset(preset_name)
-    if file is not None:
-        config = config.with_overrides(read_config_file(file), source=str(file))
-    variables = {name: f"LSTM_{name.upper()}" for name in FIELDS}
-    environ = environ or {}
-    from_environment = {name: environ[key] for name, key in variables.items() if key in environ}
-    config = config.with_overrides(from_environment, source="environment (LSTM_<FIELD>)")
-    return config.with_overrides(flags)
-
 
 def read_config_file(file: Path) -> dict[str, object]:
     """A TOML file, or a run's config.json."""
@@ -358,9 +261,9 @@ def _explain_value(error: ValidationError, name: str, source: str) -> str:
 
 
 def _unknown_field(name: str, source: str) -> str:
-    return f"{source}: unknown field {name!r}{_did_you_mean(name, FIELDS)}; fields: {', '.join(FIELDS)}"
+    return f"{source}: unknown field {name!r}{did_you_mean(name, FIELDS)}; fields: {', '.join(FIELDS)}"
 
 
-def _did_you_mean(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+def did_you_mean(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -34,6 +34,8 @@ class Corpus:
 
 def load_corpus(name: str, data_dir: Path | None = None, environ: Mapping[str, str] = os.environ) -> Corpus:
     """`pydoc`, a name from CORPORA, or the path of a file or folder. Raises DataError that says what to do."""
+    if Path(name).suffix == ".safetensors":  # such bytes may be UTF-8 by chance
+        raise DataError(f"{name} is no text: expected a UTF-8 file; of ids made by `lstm data encode`, give their text")
     if name == "pydoc":
         return _pydoc()
     if name in CORPORA:

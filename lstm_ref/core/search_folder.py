@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from lstm_ref.core.checkpoint import write_atomically
+from lstm_ref.core.atomic import write_atomically
 from lstm_ref.core.config import STRICT, RunConfig, field_value
 from lstm_ref.core.errors import CheckpointError, UsageError
 from lstm_ref.core.search import Strategy, Trial

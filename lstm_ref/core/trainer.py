@@ -20,12 +20,14 @@ from lstm_ref.core.corpora import Corpus
 from lstm_ref.core.dataset import build_vocabulary, encode_corpus
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import versions
-from lstm_ref.core.errors import CheckpointError, ConfigError, DivergedError, InterruptedRunError
+from lstm_ref.core.errors import CheckpointError, ConfigError, DataError, DivergedError, InterruptedRunError
+from lstm_ref.core.evaluation import mean_nll
 from lstm_ref.core.language_model import LanguageModel, State, StepResult, StepSettings, load_backend
 from lstm_ref.core.log_record import LogRecord
 from lstm_ref.core.params import initial_parameters
+from lstm_ref.core.remedy import remedy
 from lstm_ref.core.runlog import RunFolder
-from lstm_ref.core.schedule import PLATEAU_FACTOR, averaging_begins, learning_rate
+from lstm_ref.core.schedule import averaging_begins, learning_rate
 from lstm_ref.core.stream import Stream, training_stream
 from lstm_ref.core.vocab import Vocabulary
 
@@ -41,7 +43,8 @@ class Observer:
 
 @dataclass(slots=True)
 class Trainer:
-    """Trains a model on a text and keeps its run folder. Make one with `start` or `resume`."""
+    """Trains a model on a text and keeps its run folder. Make one with `start` or `resume`: until it is to `fit`, it
+    writes nothing there."""
 
     config: RunConfig
     model: LanguageModel
@@ -83,6 +86,8 @@ class Trainer:
 
     def _train(self) -> None:
         progress, config = self.progress, self.config
+        self.run.describe(config)
+        self.run.forget_after(progress.step)
         if progress.step == 0:  # something to go on with from the first moment, and room on the disk for it
             self.save()
         while True:
@@ -152,33 +157,25 @@ class Trainer:
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise DivergedError(
-                    f"loss {loss}, gradient norm {norm} at step {step}: that step updated nothing; {self._remedy()}"
+                    f"loss {loss}, gradient norm {norm} at step {step}: that step updated nothing; "
+                    f"{self._remedy(step - 1)}"
                 )
             progress.loss, progress.gradient_norm = loss, norm
             progress.loss_sum += loss
             progress.loss_count += 1
         self._pending.clear()
 
-    def _remedy(self) -> str:
-        lr = self.config.lr * PLATEAU_FACTOR ** (self.progress.plateaus + 1)
-        lower = f"--resume {self.run.path} --set lr={lr:g}"
-        return f"go on from the last checkpoint with a lower lr: {lower}" if self.run.steps() else "try a lower lr"
+    def _remedy(self, updates: int) -> str:
+        return remedy(self.config, self.progress, self.run, updates)
 
     def evaluate(self, ids: np.ndarray) -> float:
         """Mean negative log-likelihood of `ids` in nats a token, without dropout, from the zero state; of the average,
         where there is one. Always the same windows in the same order.
 
         Between two steps, as all that asks for a stop: interrupted here, a run that goes on evaluates first."""
-        config, total, tokens = self.config, 0.0, 0
         with self._averaged():
-            for segment in _evaluation_segments(config, ids):
-                state = None
-                for window in segment:
-                    self._stop_if_asked()
-                    state = self.model.zero_state(window.inputs.shape[1]) if state is None else state
-                    result = self.model.evaluate(window, state)
-                    state, total, tokens = result.state, total + result.total, tokens + result.tokens
-        return total / tokens
+            segments = _evaluation_segments(self.config, ids)
+            return mean_nll(self.model, segments, lambda window: self._stop_if_asked())[0]
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -222,10 +219,15 @@ class Trainer:
 
     def _validate(self) -> float:
         begin = time.perf_counter()
-        val_loss = self.evaluate(self.validation_ids)
-        if not math.isfinite(val_loss):
-            raise DivergedError(f"validation loss {val_loss} at step {self.progress.step}; {self._remedy()}")
+        val_loss = self.validation_loss()
         self.progress.epoch_seconds += time.perf_counter() - begin
+        return val_loss
+
+    def validation_loss(self) -> float:
+        """Raises DivergedError where it is not finite."""
+        val_loss, step = self.evaluate(self.validation_ids), self.progress.step
+        if not math.isfinite(val_loss):
+            raise DivergedError(f"validation loss {val_loss} at step {step}; {self._remedy(step)}")
         return val_loss
 
     def _record(self, val_loss: float | None, best: bool) -> LogRecord:
@@ -294,7 +296,11 @@ def _text(config: RunConfig, corpus: Corpus, vocabulary: Vocabulary) -> tuple[St
     """What is trained on, and the validation ids. Raises DataError while there is nothing to lose yet."""
     dataset = encode_corpus(corpus, vocabulary, split=config.split)
     stream, validation = training_stream(config, dataset["train"]), dataset["validation"].ids
-    next(_evaluation_segments(config, validation))
+    try:
+        next(_evaluation_segments(config, validation))
+    except DataError as error:
+        problem = f"{error}" if not config.validation_batch_size else f"{error}".replace("batch_", "validation_batch_")
+        raise DataError(f"validation: {problem}") from None
     return stream, validation
 
 
@@ -305,11 +311,17 @@ def _evaluation_segments(config: RunConfig, ids: np.ndarray) -> Iterator[Iterato
 
 def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
     """A new run: initial parameters from the seed."""
-    vocabulary = build_vocabulary(corpus, config.vocabulary, config.vocabulary_order, split=config.split)
+    vocabulary = build_vocabulary(
+        corpus,
+        config.vocabulary,
+        config.vocabulary_order,
+        split=config.split,
+        preparation=config.preparation,
+        min_count=config.min_count,
+    )
     stream, validation = _text(config, corpus, vocabulary)
     model = _build(config, vocabulary)
     model.load_parameters(initial_parameters(model.config, config.seed))
-    run.describe(config)
     state = model.zero_state(config.batch_size)
     return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, Progress(), state)
 
@@ -344,8 +356,6 @@ def resume(
         progress.plateaus = 0  # a new lr is taken as it is
     if progress.averaging and optimizer["averaged"] == 0:  # it was to begin with the next step
         model.start_averaging()
-    run.describe(config)
-    run.forget_after(progress.step)
     state = model.state_from_arrays(checkpoint.carry)
     return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, progress, state)
 

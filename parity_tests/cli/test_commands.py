@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from lstm_ref import __version__
 from lstm_ref.cli.console import printable
 from lstm_ref.cli.main import run
-from lstm_ref.core import config
+from lstm_ref.core import config, presets
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.language_model import SamplingPolicy
@@ -401,7 +401,7 @@ def test_a_flag_wins_over_the_environment_that_over_a_file_and_that_over_the_pre
     assert (values["lr"], values["epochs"]) == (0.3, 1)
     assert (values["clip"], values["seed"], values["hidden_sizes"]) == (2, 4, [7, 6])
     assert (values["batch_size"], values["corpus"]) == (4, "text.txt")
-    tiny = config.PRESETS["tiny"]
+    tiny = presets.PRESETS["tiny"]
     assert (values["dropout_output"], values["print_every"]) == (tiny.dropout_output, tiny.print_every)
 
 
@@ -455,7 +455,7 @@ def test_doctor_checks_the_kernels_the_backends_and_the_texts(lstm):
 def small_demo(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     """The demo's own preset takes a minute; it shall train on this, which has every letter of its prime."""
     Path("text.txt").write_text("The quick brown fox jumps over the lazy dog, and value for value at that.\n" * 30)
-    monkeypatch.setitem(config.PRESETS, "tiny", config.PRESETS["tiny"].with_overrides(FIELDS | changes))
+    monkeypatch.setitem(presets.PRESETS, "tiny", presets.PRESETS["tiny"].with_overrides(FIELDS | changes))
 
 
 @pytest.mark.row("C1")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -17,69 +16,15 @@ import pytest
 import torch
 from safetensors.numpy import save as to_safetensors
 
-from lstm_ref.cli.main import run
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.runlog import RunFolder
+from parity_tests.cli.conftest import Outcome, content, the_line
 from parity_tests.conftest import RunLstm
 
 TEXT = "The cat sat on the mat. Then it ran to the dog, and both of them went home again?\n" * 30
 SMALL = {"corpus": "text.txt", "hidden_sizes": "8", "batch_size": "4", "seq_length": "12", "epochs": "1"}
 OFTEN = {"print_every": "10", "checkpoint_every": "15"}
 TRAIN = ["train", "tiny", *(f"--set={field}={value}" for field, value in (SMALL | OFTEN).items())]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Lstm = Callable[..., Outcome]
-Refused = Callable[..., str]
-
-
-@pytest.fixture
-def lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lstm:
-    """`lstm` in this process, with an empty folder as the current one."""
-    for name in [name for name in os.environ if name.startswith("LSTM_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("LSTM_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Outcome:
-        code = run(list(arguments))
-        return Outcome(code, *capsys.readouterr())
-
-    return call
-
-
-@pytest.fixture
-def refused(lstm: Lstm, tmp_path: Path) -> Refused:
-    """refused(2, "train", "tniy") asserts that it ends with 2, one line and no change; returns the line."""
-
-    def call(code: int, *arguments: str) -> str:
-        before = content(tmp_path)
-        outcome = lstm(*arguments)
-        line = the_line(outcome)
-        assert (outcome.code, outcome.out) == (code, ""), line
-        assert content(tmp_path) == before
-        return line
-
-    return call
-
-
-def the_line(outcome: Outcome) -> str:
-    lines = outcome.err.splitlines()
-    assert len(lines) == 1, outcome.err
-    assert lines[0].startswith("error: ")
-    assert "bug of ours" not in lines[0]
-    return lines[0]
-
-
-def content(folder: Path) -> dict[str, bytes | None]:
-    """Every file's bytes and every folder."""
-    return {str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="session")
@@ -249,7 +194,7 @@ def test_a_bad_value_in_the_environment_ends_with_2_and_says_where_it_came_from(
 def test_a_prime_with_a_character_that_the_model_does_not_know_ends_with_3(refused, workplace):
     line = refused(3, "sample", "run", "--prime=Naïve")
     assert r"'\xef'" in line
-    assert "--on-unknown" not in line  # which `lstm sample` does not have
+    assert "--on-unknown skip" in line
 
 
 def test_a_text_with_characters_that_the_model_does_not_know_ends_with_3_and_says_how_to_skip_them(refused, workplace):

@@ -75,12 +75,12 @@ def test_the_help_of_a_verb_and_what_it_computes_with_numpy_leave_torch_and_the_
     code = """
     from pathlib import Path
     from lstm_ref.cli import main
-    from lstm_ref.core import config
+    from lstm_ref.core import presets
 
     for verb in ("demo", "train", "tune", "sample", "score", "doctor", "data", "layout", "verify"):
         assert main.run([verb, "--help"]) == 0
     Path("text.txt").write_text("The quick brown fox jumps over the lazy dog, and value for value. " * 40)
-    config.PRESETS["tiny"] = config.PRESETS["tiny"].with_overrides(
+    presets.PRESETS["tiny"] = presets.PRESETS["tiny"].with_overrides(
         {"corpus": "text.txt", "hidden_sizes": 8, "batch_size": 4, "seq_length": 12, "lr": 0.02}
     )
     assert main.run(["demo", "--run", "run"]) == 0

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from lstm_ref.core.config import FIELDS, PRESETS, RunConfig
+from lstm_ref.core.config import FIELDS, RunConfig
+from lstm_ref.core.presets import PRESETS
 from parity_tests.conftest import RunLstm
 
 

@@ -183,7 +183,8 @@ def test_a_model_of_words_is_primed_with_words_and_writes_as_many_as_asked(run_l
 
 def test_a_prime_of_unknown_words_is_an_error_that_names_them_or_skips_them(run_lstm: RunLstm, workplace):
     line = only_line(run_lstm("sample", "run", "--prime=The owl sat"), 3)
-    assert line == "error: prime 'The owl sat': 1 words are not among the model's 17: 'owl'; remove them"
+    known = "1 words are not among the model's 17: 'owl'; remove them or skip them (--on-unknown skip)"
+    assert line == f"error: prime 'The owl sat': {known}"
     done = run_lstm("sample", "run", "--prime=The owl sat", "--on-unknown=skip", "--size=3")
     assert done.stdout.startswith("The sat ")
 

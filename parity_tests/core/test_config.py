@@ -12,15 +12,14 @@ from lstm_ref.core.config import (
     CHANGEABLE,
     FIELDS,
     MAX_SIZE,
-    PRESETS,
     LanguageModelConfig,
     OptimizerConfig,
     RunConfig,
-    preset,
     read_config_file,
-    resolve,
 )
 from lstm_ref.core.errors import ConfigError
+from lstm_ref.core.presets import PRESETS, preset, resolve
+from lstm_ref.core.words import AS_IT_IS
 
 sizes = st.integers(1, MAX_SIZE)
 rates = st.floats(0, 1, exclude_max=True)
@@ -29,10 +28,17 @@ positives = st.floats(0, exclude_min=True, allow_infinity=False)
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789_-/. ", min_size=1, max_size=20)
 
 WORDS = {"article_order": "shuffled", "window_lengths": "mixture", "reset_at_article": True}  # not by full windows
+PREPARED = {  # words only
+    "min_count": sizes,
+    "normalize": st.booleans(),
+    "lower": st.booleans(),
+    "blank_lines": st.booleans(),
+}
 VALUES = {
     "corpus": names,
     "vocabulary": st.sampled_from(["char", "byte", "word"]),
     "vocabulary_order": st.sampled_from(["sorted", "seen"]),
+    **{field: st.just(getattr(RunConfig(), field)) for field in PREPARED},
     "validation_fraction": st.floats(0, 1, exclude_min=True, exclude_max=True),
     "article_order": st.sampled_from(["fixed", "shuffled"]),
     "embedding_size": sizes,
@@ -77,13 +83,18 @@ def wrapped(config: RunConfig) -> RunConfig:
 
 
 free_configs = st.builds(RunConfig, **VALUES)
-configs = free_configs | free_configs.map(tied) | free_configs.map(wrapped)
+prepared = st.builds(RunConfig, **VALUES | {"vocabulary": st.just("word")} | PREPARED)
+configs = free_configs | free_configs.map(tied) | free_configs.map(wrapped) | prepared
 
 # One value that cannot be for every field, and what the error shows of it.
 BAD_VALUES = {
     "corpus": ("", "''"),
     "vocabulary": ("syllable", "'syllable'"),
     "vocabulary_order": ("random", "'random'"),
+    "min_count": (0, "0"),
+    "normalize": ("perhaps", "'perhaps'"),
+    "lower": (2, "2"),
+    "blank_lines": (None, "None"),
     "validation_fraction": (1, "1"),
     "article_order": ("sorted", "'sorted'"),
     "embedding_size": (-1, "-1"),
@@ -288,6 +299,22 @@ def test_the_character_seeds_wrapped_target_is_refused_where_rows_are_wholly_rea
         RunConfig.from_dict({"last_target": "wrap"} | change)
 
 
+@pytest.mark.parametrize("vocabulary", ["char", "byte"])
+@pytest.mark.parametrize("change", [{"min_count": 2}, {"normalize": True}, {"lower": True}, {"blank_lines": False}])
+def test_what_is_done_to_words_is_refused_where_there_are_none(vocabulary, change):
+    ((name, value),) = change.items()
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.from_dict({"vocabulary": vocabulary} | change)
+    assert f"{name}={json.dumps(value)}" in str(caught.value)
+    assert f'vocabulary="{vocabulary}": only words are prepared' in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert getattr(RunConfig.from_dict({"vocabulary": "word"} | change), name) == value
+
+
+def test_no_preset_does_anything_to_its_words():
+    assert {(config.min_count, config.preparation) for config in PRESETS.values()} == {(1, AS_IT_IS)}
+
+
 @pytest.mark.parametrize(("typo", "meant"), [("hidden_size", "hidden_sizes"), ("batchsize", "batch_size"), ("n", None)])
 def test_an_unknown_field_lists_the_fields_and_suggests_one(typo, meant):
     with pytest.raises(ConfigError) as caught:
@@ -374,5 +401,5 @@ def test_configs_are_frozen(config):
 def test_only_fields_that_exist_may_change_in_a_run_that_goes_on():
     assert set(FIELDS) > CHANGEABLE
     shapes = {"hidden_sizes", "embedding_size", "tied", "batch_size", "optimizer"}
-    windows = {"corpus", "vocabulary", "validation_fraction", "seq_length", "last_target", "seed", *WORDS}
+    windows = {"corpus", "vocabulary", "validation_fraction", "seq_length", "last_target", "seed", *WORDS, *PREPARED}
     assert CHANGEABLE.isdisjoint(shapes | windows)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_ref.core.config import LanguageModelConfig, RunConfig, preset
+from lstm_ref.core.config import LanguageModelConfig, RunConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ShapeError
 from lstm_ref.core.params import check_parameters, describe, initial_parameters, parameter_count, parameter_shapes
+from lstm_ref.core.presets import preset
 
 CONFIG = LanguageModelConfig(vocab_size=7, embedding_size=5, hidden_sizes=(4, 3), dropout_input=0.25)
 # Large enough that every parameter has hundreds of values, the biases too.

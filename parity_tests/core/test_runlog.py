@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from lstm_ref.core.checkpoint import Checkpoint, Progress
-from lstm_ref.core.config import RunConfig, resolve
+from lstm_ref.core.config import RunConfig
 from lstm_ref.core.errors import CheckpointError, UsageError
 from lstm_ref.core.params import initial_parameters
+from lstm_ref.core.presets import resolve
 from lstm_ref.core.runlog import BEST, RunFolder, find_checkpoint
 from lstm_ref.core.vocab import Vocabulary
 
