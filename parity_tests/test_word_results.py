@@ -1,9 +1,13 @@
-"""The committed measurements of the word presets say what the README claims."""
+"""The committed runs and measurements of the word presets say what the README claims."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+
+from lstm_ref.core.config import RunConfig
+from lstm_ref.core.presets import preset
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 pytestmark = pytest.mark.skipif(not RESULTS.exists(), reason="installed without the checkout")
@@ -20,3 +24,39 @@ def test_a_training_step_takes_at_most_four_fifths_of_the_memory_of_plain_cross_
     peaks = newest("memory")["presets"][preset]
     assert peaks[twin]["losses"] == pytest.approx(peaks["torch, plain cross-entropy"]["losses"], abs=1e-4)
     assert peaks[twin]["peak"] <= 0.8 * peaks["torch, plain cross-entropy"]["peak"]
+
+
+SEEDS_SCORE = 4.747096061706543  # mean NLL of the next word, nats, of the word notebook's own fixture
+
+
+def read(name: str) -> dict:
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.row("W1", "W56")
+def test_a_preset_and_one_command_reach_the_word_seeds_score():
+    """On rows from all over the test text, with no state carried into them."""
+    scores = read("word-fast/scores.json")
+    fixture = scores["fixture"]["found"]
+    assert fixture["rows"] == 1024
+    assert fixture["nats_per_next_word"] <= SEEDS_SCORE
+    trained = RunConfig.from_dict(read("word-fast/config.json"))
+    assert trained == preset("word-fast").with_overrides({"backend": "torch", "precision": "bf16"})
+
+
+def test_the_perplexities_of_word_fast_are_of_every_token_but_the_first():
+    for part, tokens in (("validation", 217_646), ("test", 245_569)):
+        found = read("word-fast/scores.json")[part]["found"]
+        assert (found["part"], found["tokens_scored"]) == (part, tokens - 1)
+        assert found["perplexity"] == pytest.approx(math.exp(found["nats_per_token"]), rel=1e-12)
+
+
+def test_the_log_of_word_fast_is_of_the_whole_run():
+    lines = (RESULTS / "word-fast" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    validations = [record for record in records if record["val_loss"] is not None]
+    assert [record["epoch"] for record in validations] == list(range(1, 9))
+    printed = (RESULTS / "word-fast" / "log.txt").read_text(encoding="utf-8")
+    for record in validations:
+        assert f"| valid loss {record['val_loss']:5.2f} | valid ppl {math.exp(record['val_loss']):8.2f}" in printed
+    assert records[-1]["step"] == 8 * math.ceil(((2_088_628 - 1) // 20) / 35)

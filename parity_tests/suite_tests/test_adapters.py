@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import UsageError
 from parity_tests.suite.adapter import Adapter, as_adapter
-from parity_tests.suite.question import Question
+from parity_tests.suite.question import OPERATIONS, Question
 from parity_tests.suite_tests import few_lines
 from parity_tests.suite_tests.few_lines import assert_agrees, gradients, layer_questions, values
 
@@ -88,9 +88,14 @@ def test_an_answer_is_its_own_and_the_question_stays_as_it_was(adapter, data):
         assert not any(np.shares_memory(array, given) for given in question.arrays.values()), name
 
 
-def test_what_is_not_claimed_is_refused(adapter):
-    with pytest.raises(UsageError, match="evaluate"):
-        adapter.answer(Question("evaluate", {}))
+@pytest.mark.parametrize("name", [name for name in PLACES if name not in TWINS])
+def test_what_is_not_claimed_is_refused(name):
+    with pytest.raises(UsageError, match="train"):
+        adapter_of(name).answer(Question("train", {}))
+
+
+def test_the_twins_answer_every_operation(twin):
+    assert set(twin.capabilities.operations) == set(OPERATIONS)
 
 
 # ---- numbers --------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """What our twins have in common as subjects of the suite: language models, batches, and the question's own draws.
 
-None has projections, peepholes, a second direction or rows that end early, so none claims them; nor does any average
-losses that others summed (`evaluate`). The models have one dropout rate between layers and one for all recurrent
-weights: a question that needs more raises UsageError.
+They answer every operation. None has projections, peepholes, a second direction or rows that end early, so none claims
+them. The models have one dropout rate between layers and one for all recurrent weights: a question that needs more
+raises UsageError.
 """
 
 import dataclasses
@@ -16,15 +16,13 @@ import numpy as np
 from lstm_ref.core.batching import Window, Windows
 from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.errors import ShapeError, UsageError
-from lstm_ref.core.language_model import LanguageModel, SamplingPolicy, State, StepSettings
+from lstm_ref.core.evaluation import mean_nll
+from lstm_ref.core.language_model import Evaluation, LanguageModel, SamplingPolicy, State, StepSettings
+from lstm_ref.core.log_record import perplexity
 from parity_tests.suite.adapter import Capabilities
-from parity_tests.suite.question import Answer, Question
+from parity_tests.suite.question import OPERATIONS, Answer, Question
 
 MOST_LAYERS = 4  # the suite's questions need not go deeper
-OPERATIONS = (
-    *("forward", "backward", "loss", "clip", "adam", "sgd", "batches"),
-    *("model", "train", "sample", "generate"),
-)
 DROPS = ("outputs", "input", "embedding", "weight_hh")
 SGD = OptimizerConfig(optimizer="sgd")
 Arrays = Mapping[str, np.ndarray]
@@ -91,11 +89,10 @@ class Twin(ABC):
     """An `Adapter` whose methods are named as the operations."""
 
     name: str
-    operations: tuple[str, ...] = OPERATIONS
 
     def __init__(self) -> None:
         self.capabilities = Capabilities(
-            operations=self.operations,
+            operations=OPERATIONS,
             dtypes=("float64", "float32"),
             layers=MOST_LAYERS,
             tied=True,
@@ -104,8 +101,6 @@ class Twin(ABC):
         )
 
     def answer(self, question: Question) -> Answer:
-        if question.op not in self.capabilities.operations:
-            raise UsageError(f"{self.name} has no {question.op}")
         return getattr(self, question.op)(question)
 
     @abstractmethod
@@ -117,6 +112,13 @@ class Twin(ABC):
         windows = Windows(question.arrays["ids"], question.settings["batch_size"], question.settings["seq_length"])
         each = [windows[k] for k in range(len(windows))]
         return {name: np.stack([getattr(window, name) for window in each]) for name in ("inputs", "targets")}
+
+    def evaluate(self, question: Question) -> Answer:
+        """By the loop that the trainer and `lstm score` share."""
+        windows = [Window(*(np.zeros((2, count, 1), np.int64))) for count in question.arrays["tokens"]]
+        lm: Any = _SummedAlready(question.arrays["nll"])
+        nats, _ = mean_nll(lm, [windows])
+        return {name: np.asarray(x, question.dtype) for name, x in (("loss", nats), ("perplexity", perplexity(nats)))}
 
     def model(self, question: Question) -> Answer:
         arrays = question.arrays
@@ -149,6 +151,20 @@ class Twin(ABC):
         lm = self.language_model(config_of(question), question.dtype, SGD)
         lm.load_parameters(question.weights())
         return lm
+
+
+@dataclass(frozen=True, slots=True)
+class _SummedAlready:
+    """A model that knows what each token costs. Its state is the number of the next one."""
+
+    nll: np.ndarray
+
+    def zero_state(self, batch_size: int) -> int:
+        return 0
+
+    def evaluate(self, window: Window, state: int) -> Evaluation:
+        end = state + window.tokens
+        return Evaluation(float(self.nll[state:end].sum(dtype=np.float64)), window.tokens, end)
 
 
 def masks_of(question: Question, k: int) -> dict[str, np.ndarray]:
