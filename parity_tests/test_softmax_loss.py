@@ -122,6 +122,25 @@ def test_logits_and_bias_may_cancel_however_large_they_are(case, size):
     assert np.abs(x - softmax_loss_backward_plain(logits, targets)).max() <= bound
 
 
+@given(
+    case=logits_and_targets(),
+    seed=seeds,
+    size=st.sampled_from([1e4, 1e5, 1e6, 1e10, 1e30]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_of_huge_logits_loss_and_gradient_are_as_good_as_the_logits(case, seed, size, dtype):
+    """Each is rounded by half the distance between floats; more than that is not lost, and nothing is NaN."""
+    logits, targets = case
+    x, eps = (size * logits).astype(dtype), float(np.finfo(dtype).eps)
+    bias = values(Draws(seed), "bias", x.shape[1], scale=size).astype(dtype)
+    exact = x.astype(np.longdouble) + bias
+    expected, bound = float(softmax_loss_plain(exact, targets)), (2 * float(np.abs(exact).max()) + 8) * eps
+    for total in (softmax_loss_total(x.copy(), bias, targets), backward(x, bias, targets)):
+        assert total >= -eps * len(targets)
+        assert total / len(targets) == pytest.approx(expected, rel=1e-13, abs=bound)
+    assert np.abs(x).max() <= (1 + 8 * eps) / len(targets)
+
+
 @given(seed=seeds)
 def test_a_float32_loss_loses_nothing_to_a_bias_of_a_thousand(seed):
     """What rounds x + b off by 3e-5 is added back, in the target's logit and in the sum; what exp rounds off, stays."""
