@@ -18,7 +18,6 @@ IN_THE_README = {
     "W59": "Sources",
     "BW31": "Choosing sizes",
 }
-NOT_YET = frozenset({"W1", "W56"})
 
 
 def proofs() -> dict[str, list[str]]:
@@ -50,8 +49,6 @@ def page() -> str:
     found = proofs()
     for row, what in ROWS.items():
         places = [f"`{name}`" for name in found.get(row, [])]
-        if row in NOT_YET:
-            places.append("not yet")
         if row in IN_THE_README:
             places.append(f"README, {IN_THE_README[row]!r}")
         lines.append(f"| {row} | {what} | {'<br>'.join(places)} |")

@@ -126,7 +126,7 @@ def fixture(
     *,
     out: Path,
     part: Literal["train", "validation", "test"] = "test",
-    rows: Annotated[int, Parameter(validator=Number(gte=1))] = 1024,
+    rows: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     length: Annotated[int, Parameter(validator=Number(gte=1))] = 30,
     reading: Reading = DEFAULT,
 ) -> None:
@@ -143,7 +143,7 @@ def fixture(
     part
         Of the text: rows stand at equal distances over all of it.
     rows
-        How many.
+        How many [default: as many as do not overlap].
     length
         Words in a row, before the one that is to be predicted.
     """

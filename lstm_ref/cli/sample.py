@@ -15,6 +15,7 @@ from lstm_ref.core.language_model import SamplingPolicy
 from lstm_ref.core.runlog import find_checkpoint
 from lstm_ref.core.trainer import model_of
 from lstm_ref.core.vocab import Unknown
+from lstm_ref.core.words import UNK
 
 
 def sample(
@@ -70,7 +71,8 @@ def sample(
     try:
         ids = loaded.vocabulary.encode(prime, unknown=on_unknown)
     except DataError as error:
-        raise DataError(f"prime {prime!r}: {error} or skip them (--on-unknown skip)") from None
+        instead = "take them for <unk> (--on-unknown unk)" if UNK in loaded.vocabulary.tokens else None
+        raise DataError(f"prime {prime!r}: {error} or {instead or 'skip them (--on-unknown skip)'}") from None
     if prime.strip():
         note_if_nothing_is_known(loaded.vocabulary, ids, "the prime")
     for piece in generate(model, loaded.vocabulary, size, prime, policy, seed, draw_while_priming, on_unknown):

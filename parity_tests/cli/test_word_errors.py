@@ -92,7 +92,11 @@ CASES: dict[str, tuple[int, list[str], str]] = {
         ["sample", "known", "--prime=xa xb"],
         "prime 'xa xb': 2 words are not among the mo",
     ),
-    "a prime of unknown words, and <unk>": (3, ["sample", "rare", "--prime=xa xb"], "or skip them (--on-unknown skip)"),
+    "a prime of unknown words, and <unk>": (
+        3,
+        ["sample", "rare", "--prime=xa xb"],
+        "or take them for <unk> (--on-unknown unk)",
+    ),
     "a prime of an <unk> that is not there": (
         3,
         ["sample", "known", "--prime=xa", "--on-unknown=unk"],
@@ -252,7 +256,7 @@ def test_a_run_that_diverges_ends_with_6_and_what_is_advised_then_helps(lstm: Ls
 def test_a_run_that_diverges_later_goes_on_from_its_last_checkpoint_or_from_the_best(lstm: Lstm, workplace):
     for every, start in ((7, "known "), (1, "known/checkpoints/best.safetensors --run known-again ")):
         outcome = lstm(
-            "train", "--resume=known", "--epochs=2", "--quiet", "--set=lr=1e30", f"--set=checkpoint_every={every}"
+            "train", "--resume=known", "--epochs=2", "--quiet", "--set=lr=1e38", f"--set=checkpoint_every={every}"
         )
         line = outcome.err.splitlines()[-1]
         assert (outcome.code, line.partition("--resume ")[2]) == (6, f"{start}--set lr=0.01")
@@ -266,6 +270,6 @@ def test_a_loss_that_no_lr_can_help_is_not_blamed_on_it(lstm: Lstm, workplace):
     outcome = lstm(*train(ar_alpha="1e308"), NEW)
     assert outcome.code == 6
     assert "at step 1: that step updated nothing; no update came before it, so it is not lr" in outcome.err
-    only_one = lstm(*train(lr="1e30", checkpoint_every=1, keep_checkpoints=1), "--run=newer")
+    only_one = lstm(*train(lr="1e38", checkpoint_every=1, keep_checkpoints=1), "--run=newer")
     assert only_one.code == 6
     assert "the only one: start a new run with a lower lr, --set lr=0.01" in only_one.err

@@ -40,8 +40,11 @@ def test_a_row_is_a_stretch_of_the_text_and_its_answer_the_next_word(rows, lengt
     assert np.array_equal(np.diff(fixture.inp, axis=1), np.ones((rows, length - 1)))
     assert np.array_equal(fixture.out, fixture.inp[:, -1] + 1)
     assert np.all(fixture.inp[1:, 0] > fixture.out[:-1])  # none overlap
-    with pytest.raises(DataError, match="take fewer rows"):
-        Fixture.of_text(ids, len(ids) // (length + 1) + 1, length, WORDS)
+    most = len(ids) // (length + 1)
+    assert Fixture.of_text(ids, None, length, WORDS).inp.shape == (most, length)
+    for too_many, text in ((most + 1, ids), (None, ids[:length])):
+        with pytest.raises(DataError, match="take fewer rows"):
+            Fixture.of_text(text, too_many, length, WORDS)
 
 
 @pytest.mark.row("W52")
