@@ -24,6 +24,8 @@ SMALL = {
     "LSTM_SEQ_LENGTH": "16",
     "LSTM_EPOCHS": "2",
 }
+# word-fast alike: WikiText-2 is a folder of three short texts here.
+SMALL_WORDS = {"LSTM_CORPUS": "words", "LSTM_EMBEDDING_SIZE": "8"}
 
 
 def commands() -> list[str]:
@@ -40,7 +42,10 @@ def test_the_readme_shows_commands_of_every_verb():
 
 
 def test_every_lstm_command_of_the_readme_runs_in_its_order(tmp_path):
-    (tmp_path / "text.txt").write_text(load_corpus("pydoc").text[:3000] + "And Levin said", encoding="utf-8")
+    text = load_corpus("pydoc").text[:3000] + "And Levin said"
+    (tmp_path / "words").mkdir()
+    for name in ("text.txt", "words/train.txt", "words/valid.txt", "words/test.txt"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
     shown = (ROOT / "README.md").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(
         re.search(r"```python\n# mine.py\n(.*?)```", shown, flags=re.DOTALL)[1], encoding="utf-8"
@@ -50,11 +55,11 @@ def test_every_lstm_command_of_the_readme_runs_in_its_order(tmp_path):
     for command in commands():
         if not command.startswith("lstm "):
             continue
-        arguments = shlex.split(command)[1:]
+        arguments = shlex.split(command.replace("wikitext-2", "words --vocabulary word"))[1:]
         result = subprocess.run(
             [sys.executable, "-m", "lstm_ref", *arguments],
             cwd=tmp_path,
-            env=environment,
+            env=environment | (SMALL_WORDS if "word-fast" in arguments else {}),
             capture_output=True,
             text=True,
             check=False,
