@@ -45,3 +45,12 @@ def test_a_file_is_on_disk_before_it_has_its_name_and_its_folder_after(path, mon
     write_atomically(path, b"content")
     assert order == ["file", "rename", "folder"]
     assert path.read_bytes() == b"content"
+
+
+def test_a_file_that_cannot_be_made_is_what_is_complained_of_and_not_that_there_is_none_to_remove(path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError):
+        write_atomically(path, b"new")

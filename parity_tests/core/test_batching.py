@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_ref.core.batching import Window, Windows, evaluation_segments, get_batches
+from lstm_ref.core.batching import Rows, Window, Windows, evaluation_segments, get_batches
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.errors import DataError, ShapeError
 from lstm_ref.core.vocab import Vocabulary
 
 last_targets = st.sampled_from(["next", "wrap"])
+WINDOWS, ROWS = Windows(np.arange(26), 2, 4), Rows(np.arange(26), 2, np.array([0, 4, 8, 12]))  # three windows each
 
 # `x[:10, :10]` and `y[:10, :10]` as the original notebook prints them, for 8 rows of 50 steps.
 PRINTED_X = """
@@ -166,7 +167,7 @@ def test_wrap_is_wrong_in_the_last_of_a_thousand_windows_only():
     assert wrong == [999]
 
 
-@pytest.mark.parametrize("made", [Window(np.zeros((1, 1)), np.zeros((1, 1))), Windows(np.arange(26), 2, 4)], ids=type)
+@pytest.mark.parametrize("made", [Window(np.zeros((1, 1)), np.zeros((1, 1))), WINDOWS, ROWS], ids=type)
 def test_windows_cannot_be_changed(made):
     for name in made.__slots__:
         with pytest.raises(AttributeError):
@@ -232,10 +233,11 @@ def test_window_k_is_a_pure_function_of_k(case, last_target, data):
     np.testing.assert_array_equal(ids, np.arange(len(ids)))
 
 
-@pytest.mark.parametrize("k", [-1, 3, 2**40])
-def test_there_is_no_window_outside_the_epoch(k):
+@pytest.mark.parametrize("k", [-1, 3, 4, 2**40])
+@pytest.mark.parametrize("epoch", [WINDOWS, ROWS], ids=type)
+def test_there_is_no_window_outside_the_epoch(k, epoch):
     with pytest.raises(IndexError, match=f"window {k} of 3"):
-        Windows(np.arange(26), 2, 4)[k]
+        epoch[k]
 
 
 @pytest.mark.row("BC15")

@@ -46,12 +46,16 @@ def test_parameters_and_average_come_back_each_in_its_place(tmp_path: Path, exch
         ("adam", {"averaging": True}),
         ("adam", {"averaging": True, "exchanged": True}),
         ("adam", {"exchanged": True}),
+        ("sgd", {"averaging": True}),
         ("nt-asgd", {"exchanged": True}),
     ],
 )
 def test_a_progress_with_an_average_that_the_optimizer_has_not_is_refused(tmp_path: Path, optimizer, changes):
     path = tmp_path / "a.safetensors"
     checkpoint = averaged(Progress()) if optimizer == "nt-asgd" else make()
+    if optimizer == "sgd":
+        config = checkpoint.config.with_overrides({"optimizer": "sgd"})
+        checkpoint = replace(checkpoint, config=config, optimizer={"step": np.array(139)})
     replace(checkpoint, progress=replace(Progress(), **changes)).save(path)
     assert "does not fit itself: its progress has an average" in refusal(path)
 
