@@ -82,6 +82,10 @@ def test_one_step_has_no_difference_to_regularise():
 
 
 @pytest.mark.row("W42")
+def test_one_step_of_zeros_has_none_either():
+    assert temporal_plain(np.zeros((1, 2, 3)), 2.0) == 0
+
+
 def test_what_stays_the_same_costs_nothing_in_time_and_a_slope_costs_its_square():
     constant = np.repeat(values(Draws(1), "h", 1, 3, 2), 5, axis=0)
     assert temporal_plain(constant, 2.0) == temporal(constant, 2.0, np.zeros_like(constant)) == 0
