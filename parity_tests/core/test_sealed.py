@@ -17,6 +17,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from lstm_ref.core.checkpoint import SEAL, Checkpoint
+from lstm_ref.core.errors import DataError
+from lstm_ref.core.sealed import Seal
 from lstm_ref.core.vocab import Vocabulary
 from parity_tests.core.checkpoints import SMALLEST, make, refusal
 
@@ -163,3 +165,11 @@ def test_a_checkpoint_loads_whatever_the_length_of_its_header(path):
         first_bytes.add(path.read_bytes()[0])
         assert Checkpoint.load(path).versions == saved.versions
     assert first_bytes == set(range(0, 256, 8))
+
+
+def test_what_a_kind_of_file_is_cannot_be_changed_and_is_said_by_name():
+    with pytest.raises(AttributeError):
+        SEAL.key = "other"
+    assert not hasattr(SEAL, "__dict__")
+    with pytest.raises(TypeError):
+        Seal("a kind", "key", DataError, "write it again", "write one")
