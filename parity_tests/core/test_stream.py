@@ -21,6 +21,8 @@ seeds = st.integers(0, 2**64 - 1)
 epochs = st.integers(0, 2**32 - 1)
 
 FROZEN_LENGTHS = [72, 68, 37, 72, 66, 34, 73, 72, 70, 72, 63, 67]  # 12 of seed 11, epoch 0, seq_length 70
+# The last windows of a row of so many steps, seed 11, epoch 0, seq_length 6.
+FROZEN_ENDS = {600: [5, 11, 5, 13, 5, 7, 11, 11, 5, 5, 5, 10], 605: [11, 5, 13, 5, 7, 11, 11, 5, 5, 7, 9, 4]}
 FROZEN_ORDER = [5, 2, 6, 9, 3, 10, 8, 1, 11, 0, 4, 7]  # of 12 articles, seed 11, epoch 0
 
 
@@ -229,6 +231,11 @@ def test_a_length_is_never_below_5_nor_more_than_20_above_seq_length(seed, e, se
     assert lengths.max() <= seq_length + 20
 
 
+def test_the_longest_window_is_20_steps_above_seq_length():
+    """Of 40 normal numbers of this seed one is 23 above."""
+    assert mixture(Draws(831), 70, 40).max() == 90
+
+
 @pytest.mark.row("BW12")
 def test_lengths_below_5_would_come_and_do_not():
     """For a seq_length of 10, half the normal numbers of one mean are below 5."""
@@ -239,6 +246,13 @@ def test_lengths_below_5_would_come_and_do_not():
 def test_lengths_are_frozen_and_differ_between_epochs():
     assert mixture(Draws(11, 0), 70, 12).tolist() == FROZEN_LENGTHS
     assert mixture(Draws(11, 1), 70, 12).tolist() != FROZEN_LENGTHS
+
+
+@pytest.mark.parametrize("row_length", FROZEN_ENDS)
+def test_the_windows_of_an_epoch_are_frozen(row_length):
+    """As many lengths are drawn as there can be windows of 5 steps. Were it another number, others would come."""
+    stream = positions([2 * row_length + 1], seq_length=6, seed=11, window_lengths="mixture")
+    assert [len(window.inputs) for window in windows_of(stream, 0)][-12:] == FROZEN_ENDS[row_length]
 
 
 def test_epochs_of_drawn_lengths_have_different_numbers_of_windows():
@@ -269,6 +283,20 @@ def test_no_row_is_fresh_where_that_is_not_asked_for(stream, e):
 # ---- what is asked for, and what cannot be ----------------------------------------------------------------------
 
 
+def test_a_stream_is_of_seed_0_in_the_texts_own_order_and_windows_and_resets_nothing_unless_told_to():
+    stream = positions([40, 41])
+    assert (stream.seed, stream.article_order, stream.window_lengths) == (0, "fixed", "fixed")
+    assert stream.reset_at_article is False
+
+
+def test_a_stream_cannot_be_changed():
+    stream = positions([40])
+    for name in stream.__slots__:
+        with pytest.raises(AttributeError):
+            setattr(stream, name, None)
+    assert not hasattr(stream, "__dict__")
+
+
 def test_characters_are_read_as_full_windows_and_words_as_whole_rows():
     articles = Articles(np.arange(100), np.array([0, 60, 100]))
     of_characters = training_stream(RunConfig(batch_size=3, seq_length=7), articles)
@@ -290,11 +318,11 @@ def test_characters_too_may_be_read_in_another_way(change):
         assert getattr(stream, field) == getattr(config, field)
 
 
-@pytest.mark.parametrize("tokens", [0, 1, 3])
-def test_a_text_too_short_for_its_rows_is_an_error_that_says_what_fits(tokens):
-    message = f"text too short: {tokens} tokens, and batch_size=3 rows of one step need 4; set batch_size to"
+@pytest.mark.parametrize(("tokens", "fitting"), [(0, 1), (1, 1), (2, 1), (6, 5), (7, 6)])
+def test_a_text_too_short_for_its_rows_is_an_error_that_says_what_fits(tokens, fitting):
+    message = f"text too short: {tokens} tokens, and batch_size=7 rows of one step need 8; set batch_size to {fitting} "
     with pytest.raises(DataError, match=message):
-        positions([tokens], batch_size=3)
+        positions([tokens], batch_size=7)
 
 
 @pytest.mark.row("W14")
