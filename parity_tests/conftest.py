@@ -29,13 +29,15 @@ def pytest_configure() -> None:
         os.environ.setdefault(pool, "1")
 
 
+TEXTS = os.environ.get("LSTM_DATA")  # now: a test may have cleared the environment by the time somebody asks
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder with the real texts; a test that takes it is skipped where LSTM_DATA does not name one."""
-    folder = os.environ.get("LSTM_DATA")
-    if not folder:
+    if not TEXTS:
         pytest.skip("LSTM_DATA is not set: no real texts here")
-    return Path(folder)
+    return Path(TEXTS)
 
 
 @pytest.fixture

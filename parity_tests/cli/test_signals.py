@@ -244,7 +244,7 @@ def test_a_run_killed_before_its_first_checkpoint_is_begun_anew_by_resume_auto(r
 def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_to_the_same_bits(references, text, tmp_path, call):
     """Every file takes two fsyncs, the first while it still has its temporary name."""
     path = tmp_path / "run"
-    done = in_a_child("lstm_ref.core.checkpoint:os", "fsync", call, [signal.SIGKILL], train(text, "numpy", path))
+    done = in_a_child("lstm_ref.core.atomic:os", "fsync", call, [signal.SIGKILL], train(text, "numpy", path))
     assert done.returncode == -signal.SIGKILL
     assert list(path.glob("checkpoints/.*.tmp"))
     assert run([*train(text, "numpy", path), "--resume", "auto", "--quiet"]) == 0

@@ -162,7 +162,7 @@ def test_the_seed_of_the_runs_is_the_searchs_too(lstm, strategy):
 @pytest.mark.parametrize(
     ("options", "changes", "reason"),
     [
-        (["--try=lr=1e36/0.01"], {}, "that step updated nothing"),
+        (["--try=lr=1e38/0.01"], {}, "that step updated nothing"),
         (["--try=tied=true/false"], {"embedding_size": 6}, "tied=true with embedding_size=6 and hidden_sizes=[8]"),
         (["--try=seq_length=1000/12"], {}, "text too short: 1476 tokens"),
     ],
@@ -182,7 +182,7 @@ def test_a_trial_that_cannot_be_has_failed_and_the_search_goes_on(lstm, options,
 
 
 def test_a_search_of_failures_only_ends_with_6_and_names_no_best(lstm):
-    outcome = lstm(*tune("--try=lr=1e36/1e35", "--strategy=manual"))
+    outcome = lstm(*tune("--try=lr=1e38/2e38", "--strategy=manual"))
     assert outcome.code == 6
     assert "lstm train" not in outcome.out
     assert outcome.err.splitlines()[-1] == "error: all 2 trials failed: try other values, such as a lower lr"
