@@ -26,7 +26,7 @@ def test_a_training_step_takes_at_most_four_fifths_of_the_memory_of_plain_cross_
     assert peaks[twin]["peak"] <= 0.8 * peaks["torch, plain cross-entropy"]["peak"]
 
 
-@pytest.mark.parametrize(("name", "steps"), [("word-seed-float32", 300)])
+@pytest.mark.parametrize(("name", "steps"), [("word-seed-float32", 300), ("word-seed-float64", 300)])
 def test_the_twins_agree_at_every_step_on_wikitext_2_with_every_regularizer_on(name, steps):
     found = newest(f"twins-{name}")
     config = RunConfig.from_dict(found["config"])
