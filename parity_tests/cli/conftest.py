@@ -23,10 +23,11 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lstm:
-    """`lstm` in this process, with an empty folder as the current one."""
+    """`lstm` in this process, for 80 columns, with an empty folder as the current one."""
     for name in [name for name in os.environ if name.startswith("LSTM_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LSTM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> Outcome:

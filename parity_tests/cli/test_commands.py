@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from lstm_ref.core.draws import Draws
 from lstm_ref.core.language_model import SamplingPolicy
 from lstm_ref.core.trainer import model_of
 from lstm_ref.kernels.sampling import sample_token_plain
+from parity_tests.cli.conftest import Lstm
 from parity_tests.conftest import RunLstm
 
 TEXT = "The cat sat on the mat. Then it ran to the dog, and both of them went home again?\n" * 30
@@ -43,35 +43,15 @@ LINE = re.compile(r"Epoch: (\d+)/(\d+)\.\.\. Step: (\d+)\.\.\. Loss: (\d+\.\d{4}
 BACKENDS = ["numpy", "torch"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Lstm = Callable[..., Outcome]
-
-
 def train(**changes: object) -> list[str]:
     return ["train", "tiny", *(f"--set={field}={value}" for field, value in (FIELDS | changes).items())]
 
 
 @pytest.fixture
-def lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lstm:
-    """`lstm` in this process; the current folder has text.txt and nothing else."""
-    for name in [name for name in os.environ if name.startswith("LSTM_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("LSTM_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
+def lstm(lstm: Lstm) -> Lstm:
+    """With text.txt in its folder."""
     Path("text.txt").write_text(TEXT)
-
-    def call(*arguments: str) -> Outcome:
-        code = run(list(arguments))
-        return Outcome(code, *capsys.readouterr())
-
-    return call
+    return lstm
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,21 +2,18 @@
 
 import io
 import json
-import os
 import pickle
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from lstm_ref.cli.main import run
 from lstm_ref.core.layouts import SYSTEMS
+from parity_tests.cli.conftest import Lstm
 from parity_tests.conftest import RunLstm
 from parity_tests.core.system_equations import Weights
 from parity_tests.core.test_layouts import Size, bits, inputs_of, pytorch, weights_of
@@ -26,29 +23,10 @@ WEIGHTS = weights_of(SIZE.I, SIZE.H, seed=1)
 KERAS, ONNX = SYSTEMS["keras"].from_ours(WEIGHTS), SYSTEMS["onnx"].from_ours(WEIGHTS)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Lstm = Callable[..., Outcome]
-
-
 @pytest.fixture
-def lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lstm:
-    """`lstm layout` in this process on a terminal of 80 columns; the current folder is empty."""
-    for name in [name for name in os.environ if name.startswith("LSTM_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Outcome:
-        code = run(["layout", *arguments])
-        return Outcome(code, *capsys.readouterr())
-
-    return call
+def lstm(lstm: Lstm) -> Lstm:
+    """`lstm layout`."""
+    return lambda *arguments: lstm("layout", *arguments)
 
 
 def case() -> Weights:

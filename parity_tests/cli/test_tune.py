@@ -1,53 +1,30 @@
 """`lstm tune` on a small text: what it prints, what it leaves in its folder, and how it goes on."""
 
 import json
-import os
 import re
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lstm_ref.cli.main import run
 from lstm_ref.core.runlog import RunFolder
 from lstm_ref.core.search_folder import SearchFolder
 from lstm_ref.model import NumpyLM
+from parity_tests.cli.conftest import Lstm, content
 
 TEXT = "The cat sat on the mat. Then it ran to the dog, and both of them went home again?\n" * 20
 FIELDS = {"corpus": "text.txt", "hidden_sizes": 8, "batch_size": 4, "seq_length": 12, "epochs": 1, "print_every": 10}
 STEPS = 30  # 1,476 training characters are 30 windows of 4x12
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Lstm = Callable[..., Outcome]
-
-
 @pytest.fixture
-def lstm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lstm:
-    """`lstm` in this process; the current folder has text.txt and nothing else."""
-    for name in [name for name in os.environ if name.startswith("LSTM_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("LSTM_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
+def lstm(lstm: Lstm) -> Lstm:
+    """With text.txt in its folder."""
     Path("text.txt").write_text(TEXT)
-
-    def call(*arguments: str) -> Outcome:
-        code = run(list(arguments))
-        return Outcome(code, *capsys.readouterr())
-
-    return call
+    return lstm
 
 
 def tune(*options: str, folder: str = "s", **changes: object) -> list[str]:
@@ -262,10 +239,6 @@ def test_a_trial_whose_line_a_killed_writer_left_unfinished_is_recorded_again(ls
     Path("s", "trials.jsonl").write_text(whole[:-20])
     assert lstm("tune", "--resume=s").code == 0
     assert Path("s", "trials.jsonl").read_text() == whole
-
-
-def content(folder: Path) -> dict[str, bytes | None]:
-    return {str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")}
 
 
 def refused(lstm: Lstm, code: int, *arguments: str) -> str:
