@@ -19,12 +19,13 @@ from lstm_ref.core.language_model import (
     StepResult,
     StepSettings,
 )
-from lstm_ref.core.masks import dropout_masks
+from lstm_ref.core.masks import dropout_masks, masks_of_rows
 from lstm_ref.core.params import check_parameters
 from lstm_ref.kernels.clip import clip_factor, global_norm
 from lstm_ref.kernels.sampling import sample_token
 from lstm_ref.network import Network
 from lstm_ref.optimizer import Optimizer
+from lstm_ref.shards import Shards
 
 
 def build(config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: str = "cpu", precision: str = "float32"):
@@ -49,6 +50,7 @@ class NumpyLM:
         self.config = config
         self.dtype: np.dtype = np.dtype(dtype)
         self.network = Network(config, self.dtype)
+        self.shards = Shards(self.network)
         self.optimizer = Optimizer(config, optimizer or OptimizerConfig(), self.network.params)
 
     # ---- state of the model -------------------------------------------------------------------------------------
@@ -88,21 +90,31 @@ class NumpyLM:
 
     # ---- what the trainer calls ---------------------------------------------------------------------------------
 
-    def _forward(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        """Without dropout: what the decoder reads, and the next state."""
+    def _forward(self, network: Network, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Without dropout, and `load`ed: what the decoder reads, and the next state."""
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported, not warned about
-            return self.network.forward(self.network.loaded(inputs.shape, {}), inputs, state, {})
+            return network.forward(network.arrays(inputs.shape), inputs, state, {})
 
     def _gradients(self, window: Window, state: State, draws: Draws | None) -> tuple[float, float, State]:
         """Loss, penalty and the next state; leaves the gradients in the network."""
-        masks = dropout_masks(self.config, draws, *window.inputs.shape)
-        with np.errstate(over="ignore", invalid="ignore"):  # as in _forward
-            arrays = self.network.loaded(window.inputs.shape, masks)
-            _, next_state = self.network.forward(arrays, window.inputs, state, masks)
-            return *self.network.backward(arrays, window, masks), next_state
+        T, B = window.inputs.shape
+        masks = dropout_masks(self.config, draws, T, B)
+        self.network.load(masks)
+
+        def compute(network: Network, rows: slice) -> tuple[float, float, State]:
+            part, part_masks = window.part(rows), masks_of_rows(masks, rows)
+            with np.errstate(over="ignore", invalid="ignore"):  # as in _forward
+                arrays = network.arrays(part.inputs.shape)
+                _, next_state = network.forward(arrays, part.inputs, _rows_of(state, rows), part_masks)
+                return *network.backward(arrays, part, part_masks, rows=B), next_state
+
+        losses, penalties, states = zip(*self.shards.each(B, compute))
+        self.shards.add_gradients(B)
+        return sum(losses), sum(penalties), _joined(states)
 
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        x, next_state = self._forward(inputs, state)
+        self.network.load({})
+        x, next_state = self._forward(self.network, inputs, state)
         return self.network.logits(x), next_state
 
     def loss_and_gradients(self, window: Window, state: State, draws: Draws | None) -> LossAndGradients:
@@ -119,8 +131,15 @@ class NumpyLM:
         return StepResult(loss, norm, next_state)
 
     def evaluate(self, window: Window, state: State) -> Evaluation:
-        x, next_state = self._forward(window.inputs, state)
-        return Evaluation(self.network.total_loss(x, window.targets), window.tokens, next_state)
+        self.network.load({})
+
+        def compute(network: Network, rows: slice) -> tuple[float, State]:
+            part = window.part(rows)
+            x, next_state = self._forward(network, part.inputs, _rows_of(state, rows))
+            return network.total_loss(x, part.targets), next_state
+
+        totals, states = zip(*self.shards.each(window.inputs.shape[1], compute))
+        return Evaluation(sum(totals), window.tokens, _joined(states))
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
         return sample_token(logits, policy, u)
@@ -130,7 +149,7 @@ class NumpyLM:
     ) -> Iterator[int]:
         policy.check_vocabulary(self.config.vocab_size)
         logits, state = self.logits(np.asarray(prime, np.int64)[:, None], self.zero_state(1))
-        arrays = self.network.loaded((1, 1), {})  # once: the parameters do not change between two tokens
+        arrays = self.network.arrays((1, 1))  # loaded for the prime; the parameters do not change between two tokens
         uniforms = draws.at(first_draw).one_each_step("sample")
         token = np.empty((1, 1), np.int64)
         for n in range(length):
@@ -139,3 +158,15 @@ class NumpyLM:
                 logits = self.network.logits(x)
             token[0, 0] = self.choose(logits[-1, 0], policy, next(uniforms))
             yield int(token[0, 0])
+
+
+def _rows_of(state: State, rows: slice) -> State:
+    """Views."""
+    return [(h[rows], c[rows]) for h, c in state]
+
+
+def _joined(states: Sequence[State]) -> State:
+    """The state of all rows, from that of each part."""
+    if len(states) == 1:
+        return states[0]
+    return [tuple(map(np.concatenate, zip(*pairs))) for pairs in zip(*states)]

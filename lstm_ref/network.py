@@ -3,6 +3,7 @@
 The same function as `plain_model`, on arrays that are allocated once; one BLAS thread pool and no other.
 """
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,51 +14,66 @@ from lstm_ref.core.language_model import State
 from lstm_ref.core.masks import dropout_rates
 from lstm_ref.core.params import parameter_shapes
 from lstm_ref.kernels.decoder import Decoder
-from lstm_ref.kernels.dropout import dropout, dropout_words
+from lstm_ref.kernels.dropout import dropout, dropout_in_place, dropout_words
 from lstm_ref.kernels.embedding import gather, scatter_add
 from lstm_ref.kernels.regularizers import activation, temporal
-from lstm_ref.kernels.sequence import Layer
+from lstm_ref.kernels.sequence import Layer, LayerWeights
 from lstm_ref.plain_model import decoder_name, layer_params
 
 Masks = Mapping[str, np.ndarray]  # see core.masks; one that is not there costs nothing
 
 
 class Network:
-    """Parameters and their gradients, name -> array, and what computes with them."""
+    """Parameters and their gradients, name -> array, and what computes with them.
+
+    Made by `sharing`, it reads the parameters of another and has gradients and arrays of its own, so that the two may
+    compute at the same time.
+    """
 
     def __init__(self, config: LanguageModelConfig, dtype: np.dtype):
         self.config, self.dtype = config, dtype
-        self.params, self.grads = (
-            {name: np.zeros(shape, dtype) for name, shape in parameter_shapes(config).items()} for _ in range(2)
-        )
-        layers = range(len(config.hidden_sizes))
-        self._layer_params = [layer_params(self.params, k) for k in layers]
-        self._layer_grads = [layer_params(self.grads, k) for k in layers]
-        self._dropped_hh = [np.empty_like(params.weight_hh) for params in self._layer_params if config.weight_drop]
+        self.params, self.grads = _zeros(config, dtype), _zeros(config, dtype)
+        layers = [layer_params(self.params, k) for k in range(len(config.hidden_sizes))]
+        one_hot = config.embedding_size == 0
+        self._weights = [LayerWeights(params, one_hot and k == 0) for k, params in enumerate(layers)]
+        self._dropped_hh = [np.empty_like(params.weight_hh) for params in layers if config.weight_drop]
         self._scales = {where: dtype.type(1 / (1 - rate)) for where, rate in dropout_rates(config).items()}
-        self._decoder = Decoder(config.hidden_sizes[-1], config.vocab_size, dtype)
         self._decoder_name = decoder_name(config)
+        self._begin()
+
+    def _begin(self) -> None:
+        """What is not shared, besides the gradients."""
+        self._decoder = Decoder(self.config.hidden_sizes[-1], self.config.vocab_size, self.dtype)
         self._arrays: dict[int, Arrays] = {}
 
-    def loaded(self, shape: tuple[int, ...], masks: Masks) -> "Arrays":
-        """The arrays for windows of shape [T,B], with the parameters as they are now less what `masks` drop of them."""
+    def sharing(self) -> "Network":
+        other = copy.copy(self)
+        other.grads = _zeros(self.config, self.dtype)
+        other._begin()
+        return other
+
+    def load(self, masks: Masks) -> None:
+        """What is computed from now on reads the parameters as they are now, less what `masks` drop of them."""
+        for k, weights in enumerate(self._weights):
+            params, where = layer_params(self.params, k), f"weight_hh_l{k}"
+            if where in masks:
+                params = params._replace(weight_hh=self._drop(params.weight_hh, where, masks, self._dropped_hh[k]))
+            weights.load(params)
+
+    def arrays(self, shape: tuple[int, ...]) -> "Arrays":
+        """Those for windows of shape [T,B]."""
         T, B = shape
         if B not in self._arrays or self._arrays[B].T < T:
             self._arrays[B] = Arrays(self.config, T, B, self.dtype)
-        arrays = self._arrays[B].first(T)
-        for k, (layer, params) in enumerate(zip(arrays.layers, self._layer_params)):
-            where = f"weight_hh_l{k}"
-            if where in masks:
-                params = params._replace(weight_hh=self._drop(params.weight_hh, where, masks, self._dropped_hh[k]))
-            layer.load(params)
-        return arrays
+        return self._arrays[B].first(T)
 
     def forward(self, arrays: "Arrays", inputs: np.ndarray, state: State, masks: Masks) -> tuple[np.ndarray, State]:
         """What the decoder reads, [T,B,H], a view, and the next state, a copy."""
         embedded = self.config.embedding_size > 0
         x = self._embed(arrays.x[0], inputs, masks) if embedded else inputs
-        for k, (layer, (h0, c0)) in enumerate(zip(arrays.layers, state)):
-            y = layer.forward(x, h0, c0) if embedded or k > 0 else layer.forward_one_hot(x, h0, c0)
+        for k, (layer, weights, (h0, c0)) in enumerate(zip(arrays.layers, self._weights, state)):
+            forward = layer.forward if embedded or k > 0 else layer.forward_one_hot
+            y = forward(weights, x, h0, c0)
             x = self._drop(y, f"l{k}", masks, out=arrays.x[k + 1])
         return x, [(layer.h[-1].copy(), layer.c[-1].copy()) for layer in arrays.layers]
 
@@ -66,31 +82,36 @@ class Network:
         self._drop_words(x, inputs, masks)
         return self._drop(x, "input", masks, out=x)
 
-    def backward(self, arrays: "Arrays", window: Window, masks: Masks) -> tuple[float, float]:
-        """After `forward` of this window: every gradient of loss + penalty, into self.grads. Returns both."""
+    def backward(self, arrays: "Arrays", window: Window, masks: Masks, rows: int) -> tuple[float, float]:
+        """After `forward` of this window: every gradient of loss + penalty, into self.grads. Returns both.
+
+        rows: over so many they are means, the window's own and those that others compute; B where there are none.
+        """
         config, dx, top = self.config, arrays.dx, len(arrays.layers) - 1
-        loss = self._decoder_backward(arrays, window, masks)
-        penalty = activation(self._read_by(arrays, top + 1, masks), config.ar_alpha, dx[top + 1])
+        tokens, share = rows * arrays.T, arrays.B / rows
+        loss = self._decoder_backward(arrays, window, masks, tokens)
+        penalty = activation(self._read_by(arrays, top + 1, masks), config.ar_alpha * share, dx[top + 1])
         for k in reversed(range(top + 1)):
-            layer, grads = arrays.layers[k], self._layer_grads[k]
+            layer, weights, grads = arrays.layers[k], self._weights[k], layer_params(self.grads, k)
             dy = self._drop(dx[k + 1], f"l{k}", masks, out=dx[k + 1])
             if k == top:
-                penalty += temporal(layer.h[1:], config.tar_beta, dy)
+                penalty += temporal(layer.h[1:], config.tar_beta * share, dy)
             if k == 0 and not config.embedding_size:
-                layer.backward_one_hot(window.inputs, dy, 0, 0, grads)
+                layer.backward_one_hot(weights, window.inputs, dy, 0, 0, grads)
             else:
-                layer.backward(self._read_by(arrays, k, masks), dy, 0, 0, grads, dx[k])
+                layer.backward(weights, self._read_by(arrays, k, masks), dy, 0, 0, grads, dx[k])
             self._drop(grads.weight_hh, f"weight_hh_l{k}", masks, out=grads.weight_hh)
         if config.embedding_size:
             self._embedding_backward(dx[0], window.inputs, masks)
         return loss, penalty
 
-    def _decoder_backward(self, arrays: "Arrays", window: Window, masks: Masks) -> float:
+    def _decoder_backward(self, arrays: "Arrays", window: Window, masks: Masks, tokens: int) -> float:
         name, top = self._decoder_name, len(arrays.layers)
         weight, bias, x = self.params[name], self.params["decoder.bias"], _flat(self._read_by(arrays, top, masks))
         dx, dweight, dbias = _flat(arrays.dx[top]), self.grads[name], self.grads["decoder.bias"]
         targets = window.targets.reshape(-1)
-        return self._decoder.loss_and_gradients(x, weight, bias, targets, dx, dweight, dbias) / window.tokens
+        total = self._decoder.loss_and_gradients(x, weight, bias, targets, tokens, dx, dweight, dbias)
+        return total / tokens
 
     def _embedding_backward(self, dx: np.ndarray, inputs: np.ndarray, masks: Masks) -> None:
         gradient = self.grads["embedding.weight"]
@@ -109,7 +130,11 @@ class Network:
         if where not in masks:
             return x
         mask = masks[where].reshape(-1)
-        dropout(x.reshape(-1, mask.size), mask, self._scales[where], out.reshape(-1, mask.size))
+        rows, scale = x.reshape(-1, mask.size), self._scales[where]
+        if out is x:
+            dropout_in_place(rows, mask, scale)
+        else:
+            dropout(rows, mask, scale, out.reshape(-1, mask.size))
         return out
 
     def _drop_words(self, x: np.ndarray, inputs: np.ndarray, masks: Masks) -> None:
@@ -150,6 +175,10 @@ class Arrays:
         part.layers = [layer.first(T) for layer in self.layers]
         part.x, part.dx = [x[:T] for x in self.x], [dx[:T] for dx in self.dx]
         return part
+
+
+def _zeros(config: LanguageModelConfig, dtype: np.dtype) -> dict[str, np.ndarray]:
+    return {name: np.zeros(shape, dtype) for name, shape in parameter_shapes(config).items()}
 
 
 def _flat(x: np.ndarray) -> np.ndarray:

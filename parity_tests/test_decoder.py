@@ -54,7 +54,7 @@ def blocked(case: Case, rows: int, strip: int = 1024) -> dict[str, np.ndarray]:
         patch.setattr(decoder, "STRIP", strip)
         decoding = Decoder(H, V, case.x.dtype)
         arguments = (case.x, case.weight, case.bias, case.targets)
-        total = decoding.loss_and_gradients(*arguments, out["x"], out["weight"], out["bias"])
+        total = decoding.loss_and_gradients(*arguments, N, out["x"], out["weight"], out["bias"])
         assert decoding.loss(*arguments) == pytest.approx(total, rel=1e-13 if case.x.dtype == np.float64 else 1e-6)
         assert len(decoding.block) <= min(rows, N)
     return {"loss": np.array(total / N)} | out
@@ -110,7 +110,7 @@ def test_a_window_gives_the_same_bits_whatever_was_computed_before(monkeypatch):
     def gradients(N: int, decoding: Decoder) -> np.ndarray:
         case = case_of(N, 5, 7, seed=N).astype(np.float32)
         dx, dweight, dbias = (np.empty_like(array) for array in (case.x, case.weight, case.bias))
-        decoding.loss_and_gradients(case.x, case.weight, case.bias, case.targets, dx, dweight, dbias)
+        decoding.loss_and_gradients(case.x, case.weight, case.bias, case.targets, N, dx, dweight, dbias)
         return np.concatenate([dx.ravel(), dweight.ravel(), dbias])
 
     for N in (3, 12, 1, 5, 4, 13):
@@ -125,10 +125,10 @@ def test_memory_is_one_block_and_not_all_logits(monkeypatch):
     case = case_of(N, H, V, seed=2).astype(np.float32)
     dx, dweight, dbias = (np.empty_like(array) for array in (case.x, case.weight, case.bias))
     arguments = (case.x, case.weight, case.bias, case.targets)
-    Decoder(H, V, np.dtype(np.float32)).loss_and_gradients(*arguments, dx, dweight, dbias)  # compiled before we look
+    Decoder(H, V, np.dtype(np.float32)).loss_and_gradients(*arguments, N, dx, dweight, dbias)  # compiled before we look
     tracemalloc.start()
     decoding = Decoder(H, V, np.dtype(np.float32))
-    decoding.loss_and_gradients(*arguments, dx, dweight, dbias)
+    decoding.loss_and_gradients(*arguments, N, dx, dweight, dbias)
     decoding.loss(*arguments)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

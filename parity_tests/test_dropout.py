@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lstm_ref.core.config import LanguageModelConfig
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.masks import dropout_masks, dropout_rates
-from lstm_ref.kernels.dropout import dropout, dropout_plain, dropout_words
+from lstm_ref.kernels.dropout import dropout, dropout_in_place, dropout_plain, dropout_words
 from lstm_ref.kernels.embedding import gather_plain
 from parity_tests.cases import seeds, values
 
@@ -25,6 +25,8 @@ def test_compiled_dropout_equals_the_plain_form(n, p, seed, dtype):
     # a product by the reciprocal against a quotient: one rounding each
     np.testing.assert_allclose(out, expected, rtol=2 * np.finfo(dtype).eps, atol=0)
     np.testing.assert_array_equal(out == 0, ~mask)
+    dropout_in_place(x[None], mask, dtype(1 / (1 - p)))
+    np.testing.assert_array_equal(x, out)
 
 
 @pytest.mark.row("W37")
@@ -54,6 +56,9 @@ def test_what_is_dropped_is_zero_even_where_it_was_not_finite():
     out = np.empty((1, 3))
     dropout(np.array([[np.inf, np.nan, 1.0]]), np.array([False, False, True]), 2.0, out)
     np.testing.assert_array_equal(out, [[0, 0, 2]])
+    x = np.array([[np.inf, np.nan, 1.0]])
+    dropout_in_place(x, np.array([False, False, True]), 2.0)
+    np.testing.assert_array_equal(x, out)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lstm_ref.kernels.cell import CellParams
 from lstm_ref.kernels.embedding import one_hot_encode
-from lstm_ref.kernels.sequence import Layer, sequence_backward_plain, sequence_forward_plain
+from lstm_ref.kernels.sequence import Layer, LayerWeights, sequence_backward_plain, sequence_forward_plain
 from parity_tests.cases import LayerCase, layer_case, layer_cases, seeds
 from parity_tests.complex_step import complex_step_gradient, relative_error
 
@@ -30,12 +30,11 @@ def plain(case: LayerCase) -> dict[str, np.ndarray]:
 def fast(case: LayerCase, capacity: int | None = None) -> dict[str, np.ndarray]:
     """The same by `Layer`, of arrays for `capacity` steps."""
     T, B, _, H = case.sizes
-    layer = Layer(capacity or T, B, H, case.x.dtype).first(T)
-    layer.load(case.params)
-    y = layer.forward(case.x, case.h0, case.c0).copy()
+    layer, weights = Layer(capacity or T, B, H, case.x.dtype).first(T), LayerWeights(case.params)
+    y = layer.forward(weights, case.x, case.h0, case.c0).copy()
     state = {"h_n": layer.h[-1].copy(), "c_n": layer.c[-1].copy()}
     grads, dx = CellParams(*(np.full_like(array, np.nan) for array in case.params)), np.full_like(case.x, np.nan)
-    layer.backward(case.x, case.dy, case.dh_n, case.dc_n, grads, dx)
+    layer.backward(weights, case.x, case.dy, case.dh_n, case.dc_n, grads, dx)
     return (
         {"y": y}
         | state
@@ -94,11 +93,10 @@ def test_one_hot_input_equals_the_dense_product(case, V, seed):
     ids = (dense.x[:, :, 0] * 0.5 * V + 0.5 * V).astype(np.int64)
     dense = dataclasses.replace(dense, x=one_hot_encode(ids, V, np.float64))
     expected = plain(dense)
-    layer = Layer(T, B, H, np.dtype(np.float64), V)
-    layer.load(dense.params)
-    y = layer.forward_one_hot(ids, dense.h0, dense.c0).copy()
+    layer, weights = Layer(T, B, H, np.dtype(np.float64), V), LayerWeights(dense.params, one_hot=True)
+    y = layer.forward_one_hot(weights, ids, dense.h0, dense.c0).copy()
     grads = CellParams(*(np.full_like(array, np.nan) for array in dense.params))
-    layer.backward_one_hot(ids, dense.dy, dense.dh_n, dense.dc_n, grads)
+    layer.backward_one_hot(weights, ids, dense.dy, dense.dh_n, dense.dc_n, grads)
     assert relative_error(y, expected["y"]) <= 1e-13
     for name, gradient in (grads._asdict() | {"h0": layer.dh, "c0": layer.dc}).items():
         assert relative_error(gradient, expected[f"d{name}"]) <= 1e-12, name
@@ -113,8 +111,7 @@ def test_two_windows_with_carried_state_equal_one_long_window(case):
     for part in (case.x[:border], case.x[border:]):
         if len(part):
             layer = Layer(len(part), *case.h0.shape, part.dtype)
-            layer.load(case.params)
-            parts.append(layer.forward(part, *state).copy())
+            parts.append(layer.forward(LayerWeights(case.params), part, *state).copy())
             state = layer.h[-1].copy(), layer.c[-1].copy()
     assert relative_error(np.concatenate(parts), y) <= 1e-13
     assert relative_error(state[0], h) <= 1e-13

@@ -38,6 +38,11 @@ class Window:
     def tokens(self) -> int:
         return self.targets.size
 
+    def part(self, rows: slice) -> "Window":
+        """Some rows of it, contiguous."""
+        inputs, targets = (np.ascontiguousarray(ids[:, rows]) for ids in (self.inputs, self.targets))
+        return Window(inputs, targets, None if self.fresh is None else self.fresh[rows])
+
 
 class Epoch(Protocol):
     """The windows that one pass over a text takes, in order."""

@@ -1,5 +1,7 @@
 """Where dropout falls, and its masks: the same bits for both twins."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lstm_ref.core.config import LanguageModelConfig
@@ -36,3 +38,8 @@ def dropout_masks(config: LanguageModelConfig, draws: Draws | None, T: int, B: i
     return {
         where: draws.keep_mask(f"dropout/{where}", shapes[where], rate) for where, rate in dropout_rates(config).items()
     }
+
+
+def masks_of_rows(masks: Mapping[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
+    """The masks of some rows of the batch, contiguous. Those of words and weights are the same for all rows."""
+    return {where: np.ascontiguousarray(mask[:, rows]) if mask.ndim == 3 else mask for where, mask in masks.items()}

@@ -59,12 +59,12 @@ class Decoder:
             total += softmax_loss_total(z, bias, targets[rows])
         return float(total)  # uncompiled, it is NumPy's
 
-    def loss_and_gradients(self, x, weight, bias, targets, dx, dweight, dbias):
-        """N times the loss, float64; writes the gradients of the mean loss."""
+    def loss_and_gradients(self, x, weight, bias, targets, tokens, dx, dweight, dbias):
+        """N times the loss, float64; writes the gradients of the sum over these rows / tokens."""
         total, self.db[...] = 0.0, 0
         for rows, z in self._blocks(len(x)):
             np.dot(x[rows], weight.T, out=z)
-            total += softmax_loss_backward(z, bias, targets[rows], len(x), self.db)
+            total += softmax_loss_backward(z, bias, targets[rows], tokens, self.db)
             np.dot(z, weight, out=dx[rows])
             if rows.start == 0:
                 np.dot(z.T, x[rows], out=dweight)

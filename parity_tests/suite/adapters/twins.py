@@ -15,7 +15,7 @@ from lstm_ref.kernels.adam import adam, adam_plain
 from lstm_ref.kernels.cell import CellParams
 from lstm_ref.kernels.clip import clip_factor, clip_global_norm_plain, global_norm
 from lstm_ref.kernels.sampling import sample_token, sample_token_plain
-from lstm_ref.kernels.sequence import Layer, sequence_backward_plain, sequence_forward_plain
+from lstm_ref.kernels.sequence import Layer, LayerWeights, sequence_backward_plain, sequence_forward_plain
 from lstm_ref.kernels.sgd import sgd, sgd_plain
 from lstm_ref.kernels.softmax_loss import softmax_loss_backward, softmax_loss_backward_plain, softmax_loss_plain
 from lstm_ref.model import NumpyLM
@@ -44,7 +44,9 @@ class NumbaTwin(Twin):
         for k in reversed(range(len(layers))):
             x = arrays["x"] if k == 0 else layers[k - 1].h[1:]
             dx, layer_grads = np.empty_like(x), _layer(grads, k, "d")
-            layers[k].backward(x, dy, arrays["dh_n"][k], arrays["dc_n"][k], layer_grads, dx)
+            layers[k].backward(
+                _layer_weights(question, k), x, dy, arrays["dh_n"][k], arrays["dc_n"][k], layer_grads, dx
+            )
             dy = dx
         dh0, dc0 = (np.stack([getattr(layer, name) for layer in layers]) for name in ("dh", "dc"))
         return {"dx": dy, "dh0": dh0, "dc0": dc0, **grads}
@@ -55,8 +57,7 @@ class NumbaTwin(Twin):
         (T, B, _), layers = x.shape, []
         for k in range(len(h0)):
             layer = Layer(T, B, h0.shape[2], x.dtype)
-            layer.load(_layer(question.weights(), k))
-            x = layer.forward(x, h0[k], c0[k])
+            x = layer.forward(_layer_weights(question, k), x, h0[k], c0[k])
             layers.append(layer)
         return layers
 
@@ -186,6 +187,10 @@ def _first_state(question: Question) -> PlainState:
 
 def _layer(arrays: Mapping[str, np.ndarray], k: int, prefix: str = "") -> CellParams:
     return CellParams(*(np.ascontiguousarray(arrays[f"{prefix}{name}_l{k}"]) for name in CellParams._fields))
+
+
+def _layer_weights(question: Question, k: int) -> LayerWeights:
+    return LayerWeights(_layer(question.weights(), k))
 
 
 numpy_twin, numba_twin = NumpyTwin(), NumbaTwin()
