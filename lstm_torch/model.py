@@ -27,6 +27,7 @@ from lstm_ref.core.language_model import (
 )
 from lstm_ref.core.masks import dropout_masks
 from lstm_ref.core.params import check_optimizer_state, check_parameters
+from lstm_torch.allocator import keep_freed_memory
 from lstm_torch.decoder_loss import linear_cross_entropy, summed_cross_entropy
 from lstm_torch.network import Activations, LSTMNetwork, TorchState
 from lstm_torch.optimizer import Optimizer
@@ -42,6 +43,8 @@ def build(config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: st
         raise ConfigError("device='cuda': torch sees no CUDA device here; take --device cpu")
     if precision not in DTYPES:
         raise ConfigError(f"precision={precision!r}: expected one of {', '.join(DTYPES)}")
+    if device == "cpu":
+        keep_freed_memory()
     return TorchLM(config, optimizer=optimizer, device=device, precision=precision)
 
 
