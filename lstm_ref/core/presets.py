@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lstm_ref.core.config import FIELDS, RunConfig, did_you_mean, read_config_file
+from lstm_ref.core.config import FIELDS, RunConfig, did_you_mean, field_value, read_config_file
 from lstm_ref.core.errors import ConfigError
 
 # What the runs on words have in common; clip is the word seed's and AWD-LSTM's.
@@ -115,12 +115,15 @@ def preset(name: str) -> RunConfig:
 def resolve(
     preset_name: str, *, file: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, object]
 ) -> RunConfig:
-    """The run's config from all its sources, the strongest last."""
-    config = preset(preset_name)
-    if file is not None:
-        config = config.with_overrides(read_config_file(file), source=str(file))
+    """The run's config from all its sources, the strongest last. Whether fields go together is asked of the whole."""
     variables = {name: f"LSTM_{name.upper()}" for name in FIELDS}
     environ = environ or {}
-    from_environment = {name: environ[key] for name, key in variables.items() if key in environ}
-    config = config.with_overrides(from_environment, source="environment (LSTM_<FIELD>)")
-    return config.with_overrides(flags)
+    sources: dict[str, Mapping[str, object]] = {
+        str(file): {} if file is None else read_config_file(file),
+        "environment (LSTM_<FIELD>)": {name: environ[key] for name, key in variables.items() if key in environ},
+        "--set": flags,
+    }
+    values = {
+        name: field_value(name, value, source) for source, given in sources.items() for name, value in given.items()
+    }
+    return preset(preset_name).with_overrides(values)

@@ -212,6 +212,19 @@ def test_every_layer_takes_the_one_below_as_its_input():
     assert dataclasses.replace(embedded, embedding_size=0).input_sizes == (7, 4, 3)
 
 
+def test_whether_fields_go_together_is_asked_of_all_sources_together(tmp_path):
+    (tmp_path / "run.toml").write_text("tied = true", encoding="utf-8")
+    flags = {"embedding_size": 32, "hidden_sizes": "64,32"}
+    config = resolve(
+        "tiny", file=tmp_path / "run.toml", environ={"LSTM_LOWER": "true"}, flags=flags | {"vocabulary": "word"}
+    )
+    assert (config.tied, config.lower) == (True, True)
+    with pytest.raises(ConfigError, match='lower=true, blank_lines=true with vocabulary="char"'):
+        resolve("tiny", environ={"LSTM_LOWER": "true"}, flags={})
+    with pytest.raises(ConfigError, match=r"tied=true with embedding_size=0 and hidden_sizes=\[128\]"):
+        resolve("tiny", file=tmp_path / "run.toml", flags={})
+
+
 @pytest.mark.parametrize("sources", [*itertools.product([False, True], repeat=3)])
 @pytest.mark.parametrize(
     ("field", "default", "of_preset", "in_file", "in_environment", "in_flag"),
