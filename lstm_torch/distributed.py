@@ -32,7 +32,7 @@ from lstm_ref.core.language_model import (
     StepResult,
     StepSettings,
 )
-from lstm_ref.core.masks import dropout_masks, masks_of_rows
+from lstm_ref.core.masks import dropout_masks
 from lstm_torch.model import TorchLM
 from lstm_torch.network import TorchState
 from lstm_torch.process_group import ProcessGroup
@@ -134,3 +134,9 @@ class DistributedLM:
     def _own(self, window: Window) -> Window:
         rows = self._group.rows(window.inputs.shape[1])
         return Window(window.inputs[:, rows], window.targets[:, rows])
+
+
+def masks_of_rows(masks: Mapping[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
+    """What of a window's masks falls on these of its batch rows: of [steps,B,N] a part; words and recurrent weights are
+    dropped for all rows alike."""
+    return {where: mask[:, rows] if mask.ndim == 3 else mask for where, mask in masks.items()}

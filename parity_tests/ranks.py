@@ -47,7 +47,7 @@ def _completed(child: subprocess.Popen[str], children: list[subprocess.Popen[str
     if child.poll() is None and os.waitid(os.P_PID, child.pid, stops_or_ends).si_code == os.CLD_STOPPED:
         for other in children:
             if other is not child:
-                other.wait(timeout=120)
+                other.wait(timeout=240)
         child.kill()
-    out, err = child.communicate(timeout=120)
+    out, err = child.communicate(timeout=240)
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)

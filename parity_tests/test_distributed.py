@@ -10,7 +10,8 @@ from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ConfigError, UsageError
 from lstm_ref.core.group import VARIABLES, Joins, Ranks
 from lstm_ref.core.language_model import load_backend
-from lstm_ref.core.masks import dropout_masks, masks_of_rows
+from lstm_ref.core.masks import dropout_masks
+from lstm_torch.distributed import masks_of_rows
 from parity_tests.distributed_steps import CASES, SETTINGS, STEPS, WORDS, numbers
 from parity_tests.ranks import run_ranks
 

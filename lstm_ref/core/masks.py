@@ -1,7 +1,5 @@
 """Where dropout falls, and its masks: the same bits for both twins."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from lstm_ref.core.config import LanguageModelConfig
@@ -38,9 +36,3 @@ def dropout_masks(config: LanguageModelConfig, draws: Draws | None, T: int, B: i
     return {
         where: draws.keep_mask(f"dropout/{where}", shapes[where], rate) for where, rate in dropout_rates(config).items()
     }
-
-
-def masks_of_rows(masks: Mapping[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
-    """What of a window's masks falls on these of its batch rows: of [steps,B,N] a part; words and recurrent weights are
-    dropped for all rows alike."""
-    return {where: mask[:, rows] if mask.ndim == 3 else mask for where, mask in masks.items()}

@@ -291,7 +291,7 @@ def test_torchrun_starts_it_and_hands_a_signal_on(two):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         child.stdout.readline()
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=120)
+        _, err = child.communicate(timeout=240)
     errors = [line for line in err.splitlines() if line.startswith("error")]
     assert len(errors) == 1, err
     assert "stopped by signal 2 at step" in errors[0]
