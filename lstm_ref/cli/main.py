@@ -19,7 +19,8 @@ app = App(
     version=__version__,
     help="Train, sample and score LSTM language models, with two implementations that prove each other.",
     help_epilogue="Exit codes: 0 ok, 1 a bug of ours, 2 usage or config, 3 data, 4 checkpoint, 5 not conformant, "
-    "6 diverged, 130 and 143 stopped by a signal. --debug before the verb prints tracebacks.",
+    "6 diverged, 7 another process of the same run was lost, 130 and 143 stopped by a signal. --debug before the verb "
+    "prints tracebacks.",
     help_format="markdown",
 )
 app.command("lstm_ref.cli.demo:demo", name="demo", help="Train a small model in under a minute and let it write.")

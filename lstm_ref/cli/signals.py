@@ -7,12 +7,14 @@ import signal
 from types import FrameType
 
 from lstm_ref.cli.console import note
+from lstm_ref.core.errors import PeerLostError
 
 
 class StopFlag:
-    """`with StopFlag() as stop`: stop() is the number of the signal that arrived, or 0."""
+    """`with StopFlag() as stop`: stop() is the number of the signal that arrived, or 0. announced: a line says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, announced: bool = True) -> None:
+        self._announced = announced
         self._number = 0
         self._before: dict[int, object] = {}
 
@@ -21,7 +23,10 @@ class StopFlag:
             self._before[number] = signal.signal(number, self._arrived)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is PeerLostError:  # the signal that torchrun sends now must not come before the line that says why
+            self._announced = False
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -32,4 +37,5 @@ class StopFlag:
         if self._number:
             raise KeyboardInterrupt
         self._number = number
-        note("stopping after this step and saving; once more to stop at once")
+        if self._announced:
+            note("stopping after this step and saving; once more to stop at once")

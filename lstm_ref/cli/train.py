@@ -7,15 +7,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lstm_ref.cli.console import note
 from lstm_ref.cli.predicting import predict
 from lstm_ref.cli.progress import TrainingBar
 from lstm_ref.cli.signals import StopFlag
+from lstm_ref.cli.together import ALONE, Together
 from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.config import read_config_file
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.diagnosis import diagnosis
-from lstm_ref.core.errors import CheckpointError, UsageError
+from lstm_ref.core.errors import CheckpointError, PeerLostError, UsageError
 from lstm_ref.core.params import describe
 from lstm_ref.core.prediction import Fixture
 from lstm_ref.core.presets import PRESETS, resolve
@@ -40,6 +40,7 @@ def train(
     seed: int | None = None,
     fixture: Path | None = None,
     data_dir: Path | None = None,
+    distributed: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train a preset and write a run folder; or go on with a run.
@@ -134,56 +135,70 @@ def train(
         An .npz file of `lstm data fixture`, whose words the best checkpoint predicts in the end.
     data_dir
         Where named texts are [default: LSTM_DATA, then the cache].
+    distributed
+        Rows of the batch are shared by the processes that torchrun starts, with the same result as in one (torch only):
+        torchrun --standalone --nproc-per-node 2 -m -- lstm_ref train PRESET --backend torch --distributed. batch_size
+        is that of all together. With --device cuda each takes a device of its own.
     quiet
         No bar and no log lines; metrics.jsonl has them.
     """
     flags = {"backend": backend, "device": device, "precision": precision, "epochs": epochs, "seed": seed}
     changes: dict[str, object] = {name: value for name, value in flags.items() if value is not None}
     changes = dict(map(parse_assignment, assignments or [])) | changes
-    previous = _previous(resume_from, preset, run)
-    if previous is not None:
-        if config is not None:
-            changes = read_config_file(config) | changes
-        path, is_its_own = _folder_of(previous, run)
-        with RunFolder(path, resume=is_its_own) as folder:
-            checkpoint = _checkpoint_at(previous, folder)
-            corpus = load_corpus(checkpoint.config.corpus, data_dir)
-            _fit_and_predict(resume(checkpoint, corpus, folder, changes), fixture, quiet)
-        return
-    if preset is None:
-        raise UsageError(f"no preset given: lstm train PRESET, one of {', '.join(PRESETS)}, or --resume PATH")
-    resolved = resolve(preset, file=config, environ=os.environ, flags=changes)
-    corpus = load_corpus(resolved.corpus, data_dir)
-    with RunFolder(run or RUNS / f"{preset}-{datetime.now(UTC):%Y%m%d-%H%M%S}") as folder:
-        _fit_and_predict(start(resolved, corpus, folder), fixture, quiet)
+    with Together(distributed) as together:
+        if (previous := _previous(resume_from, preset, run)) is not None:
+            if config is not None:
+                changes = read_config_file(config) | changes
+            path, is_its_own = _folder_of(previous, run)
+            with together.folder(path, resume=is_its_own) as folder:
+                checkpoint = _checkpoint_at(previous, folder)
+                corpus = load_corpus(checkpoint.config.corpus, data_dir)
+                changed = checkpoint.config.with_overrides(changes)
+                place = together.join(changed, corpus, folder, checkpoint.progress.step)
+                trainer = resume(checkpoint, corpus, place, changes, together.build)
+                _fit_and_predict(trainer, fixture, quiet, together)
+            return
+        if preset is None:
+            raise UsageError(f"no preset given: lstm train PRESET, one of {', '.join(PRESETS)}, or --resume PATH")
+        resolved = resolve(preset, file=config, environ=os.environ, flags=changes)
+        corpus = load_corpus(resolved.corpus, data_dir)
+        with together.folder(run or RUNS / f"{preset}-{datetime.now(UTC):%Y%m%d-%H%M%S}") as folder:
+            place = together.join(resolved, corpus, folder, step=0)
+            _fit_and_predict(start(resolved, corpus, place, together.build), fixture, quiet, together)
 
 
-def _fit_and_predict(trainer: Trainer, fixture_file: Path | None, quiet: bool) -> None:
+def _fit_and_predict(trainer: Trainer, fixture_file: Path | None, quiet: bool, together: Together) -> None:
     """A fixture is looked at first: nobody shall train for days and then hear that it does not fit."""
     fixture = None if fixture_file is None else Fixture.load(fixture_file, trainer.vocabulary)
-    fit(trainer, quiet)
-    if fixture is not None:
+    fit(trainer, quiet, together)
+    if fixture is not None and together.speaks:
         config, best = trainer.config, Checkpoint.load(find_checkpoint(trainer.run.path))
         model = model_of(best, backend=config.backend, device=config.device, precision=config.precision)
         predict(model, fixture)
-    note(f"lstm sample {trainer.run.path}")
+    together.note(f"lstm sample {trainer.run.path}")
 
 
-def fit(trainer: Trainer, quiet: bool) -> None:
+def fit(trainer: Trainer, quiet: bool, together: Together = ALONE) -> None:
     """Trains with a bar and a handler for signals, and says at the end where everything is."""
     config, progress = trainer.config, trainer.progress
-    note(describe(trainer.model.config))
-    note(f"{config.backend}, {config.device}, {config.precision}, seed {config.seed}; {trainer.run.path}")
+    together.note(describe(trainer.model.config))
+    processes = f", {together.ranks.size} processes" if together.distributed else ""
+    together.note(
+        f"{config.backend}, {config.device}, {config.precision}, seed {config.seed}{processes}; {trainer.run.path}"
+    )
     with (
-        StopFlag() as stop,
-        TrainingBar(config, trainer.total_steps, progress.step, quiet) as bar,
+        StopFlag(together.speaks) as stop,
+        TrainingBar(config, trainer.total_steps, progress.step, quiet or not together.speaks) as bar,
     ):
-        trainer.observer = Observer(bar.step, bar.log, stop)
-        trainer.fit()
-        val_loss, train_loss = trainer.validation_loss(), trainer.train_loss()
-    note(f"{diagnosis(train_loss, val_loss)[1]} (nats a token, no dropout)")
+        trainer.observer = Observer(bar.step, bar.log, lambda: together.agree(stop()))
+        try:
+            trainer.fit()
+            val_loss, train_loss = trainer.validation_loss(), trainer.train_loss()
+        except PeerLostError as error:
+            raise PeerLostError(f"{error}; go on with --resume {trainer.run.path}") from None
+    together.note(f"{diagnosis(train_loss, val_loss)[1]} (nats a token, no dropout)")
     if progress.best_loss is not None:
-        note(f"best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
+        together.note(f"best validation loss {progress.best_loss:.4f} at step {progress.best_step}")
 
 
 def parse_assignment(text: str) -> tuple[str, str]:

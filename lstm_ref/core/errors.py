@@ -49,6 +49,12 @@ class DivergedError(LstmError):
     exit_code = 6
 
 
+class PeerLostError(LstmError):
+    """Another process of the same run ended, or does not answer."""
+
+    exit_code = 7
+
+
 class InterruptedRunError(LstmError):
     """A signal stopped the run after a clean save. Exit code 128 + signal number: 130 or 143, never 0."""
 

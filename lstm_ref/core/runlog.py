@@ -29,9 +29,7 @@ class RunFolder:
     """Open one with `with`: it is locked until then. Raises UsageError if it is in use, or holds another run."""
 
     def __init__(self, path: Path, *, resume: bool = False):
-        self.path = path
-        self.checkpoints = path / "checkpoints"
-        self.metrics = path / "metrics.jsonl"
+        self._lie_at(path)
         places = [*(path / name for name in ("plots", "samples", "checkpoints")), path, *path.parents]
         self._new = [place for place in places if not place.exists()]  # innermost first
         try:
@@ -51,6 +49,11 @@ class RunFolder:
             (path / name).mkdir(exist_ok=True)
         for orphan in self.checkpoints.glob(".*.tmp"):  # of a writer that was killed: the lock says it is gone
             orphan.unlink()
+
+    def _lie_at(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.metrics = path / "metrics.jsonl"
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -86,11 +89,14 @@ class RunFolder:
 
     def save(self, checkpoint: Checkpoint, keep: int) -> Path:
         """The checkpoint of its step; only when it is safe on disk do the oldest go."""
-        path = self.checkpoints / f"step-{checkpoint.progress.step:09d}.safetensors"
+        path = self._path_of(checkpoint)
         checkpoint.save(path)
         for old in self.steps()[:-keep]:
             old.unlink()
         return path
+
+    def _path_of(self, checkpoint: Checkpoint) -> Path:
+        return self.checkpoints / f"step-{checkpoint.progress.step:09d}.safetensors"
 
     def save_best(self, checkpoint: Checkpoint) -> None:
         checkpoint.save(self.checkpoints / BEST)
@@ -113,12 +119,44 @@ class RunFolder:
                 checkpoint = Checkpoint.load(path)
             except CheckpointError as error:
                 problem = str(error)
-                if folder == self.checkpoints:
-                    path.rename(path.with_suffix(".damaged"))
-                print(f"warning: {error}; looking at the one before", file=sys.stderr)
+                self._pass_over(path, problem)
             else:
                 return checkpoint
         raise CheckpointError(f"no checkpoint to go on with in {folder}: {problem}")
+
+    def _pass_over(self, damaged: Path, problem: str) -> None:
+        if damaged.parent == self.checkpoints:
+            damaged.rename(damaged.with_suffix(".damaged"))
+        print(f"warning: {problem}; looking at the one before", file=sys.stderr)
+
+
+class RunFolderOfAnother(RunFolder):
+    """The folder as those processes of a run see it that leave the writing to another: nothing is locked, nothing is
+    changed, and what is to be saved is not."""
+
+    def __init__(self, path: Path):
+        self._lie_at(path)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def describe(self, config: RunConfig) -> None:
+        pass
+
+    def log(self, record: Mapping[str, object]) -> None:
+        pass
+
+    def forget_after(self, step: int) -> None:
+        pass
+
+    def save(self, checkpoint: Checkpoint, keep: int) -> Path:
+        return self._path_of(checkpoint)
+
+    def save_best(self, checkpoint: Checkpoint) -> None:
+        pass
+
+    def _pass_over(self, damaged: Path, problem: str) -> None:
+        pass
 
 
 def find_checkpoint(path: Path) -> Path:

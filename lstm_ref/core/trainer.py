@@ -22,7 +22,7 @@ from lstm_ref.core.draws import Draws
 from lstm_ref.core.environment import versions
 from lstm_ref.core.errors import CheckpointError, ConfigError, DataError, DivergedError, InterruptedRunError
 from lstm_ref.core.evaluation import mean_nll
-from lstm_ref.core.language_model import LanguageModel, State, StepResult, StepSettings, load_backend
+from lstm_ref.core.language_model import Build, LanguageModel, State, StepResult, StepSettings, load_backend
 from lstm_ref.core.log_record import LogRecord
 from lstm_ref.core.params import initial_parameters
 from lstm_ref.core.remedy import remedy
@@ -286,8 +286,8 @@ class Trainer:
         self.run.save(self.checkpoint(), self.config.keep_checkpoints)
 
 
-def _build(config: RunConfig, vocabulary: Vocabulary) -> LanguageModel:
-    build = load_backend(config.backend)
+def _build(config: RunConfig, vocabulary: Vocabulary, build: Build | None = None) -> LanguageModel:
+    build = build or load_backend(config.backend)
     model_config = config.language_model(len(vocabulary))
     return build(model_config, optimizer=config.update, device=config.device, precision=config.precision)
 
@@ -309,8 +309,8 @@ def _evaluation_segments(config: RunConfig, ids: np.ndarray) -> Iterator[Iterato
     return evaluation_segments(ids, batch_size, config.seq_length, config.evaluation, config.last_target)
 
 
-def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
-    """A new run: initial parameters from the seed."""
+def start(config: RunConfig, corpus: Corpus, run: RunFolder, build: Build | None = None) -> Trainer:
+    """A new run: initial parameters from the seed. build: of the model, if not the config's backend does it alone."""
     vocabulary = build_vocabulary(
         corpus,
         config.vocabulary,
@@ -320,7 +320,7 @@ def start(config: RunConfig, corpus: Corpus, run: RunFolder) -> Trainer:
         min_count=config.min_count,
     )
     stream, validation = _text(config, corpus, vocabulary)
-    model = _build(config, vocabulary)
+    model = _build(config, vocabulary, build)
     model.load_parameters(initial_parameters(model.config, config.seed))
     state = model.zero_state(config.batch_size)
     return Trainer(config, model, vocabulary, corpus.sha256, stream, validation, run, Progress(), state)
@@ -331,8 +331,10 @@ def resume(
     corpus: Corpus,
     run: RunFolder,
     changes: Mapping[str, object] | None = None,
+    build: Build | None = None,
 ) -> Trainer:
-    """The run of a checkpoint goes on, in either twin. changes: fields to change on the way, such as lr or epochs."""
+    """The run of a checkpoint goes on, in either twin. changes: fields to change on the way, such as lr or epochs.
+    build: as in `start`."""
     config = checkpoint.config.with_overrides(changes or {})
     before, after = checkpoint.config.to_dict(), config.to_dict()
     if fixed := [name for name in after if after[name] != before[name] and name not in CHANGEABLE]:
@@ -347,7 +349,7 @@ def resume(
         )
     vocabulary = checkpoint.vocabulary
     stream, validation = _text(config, corpus, vocabulary)
-    model = _build(config, vocabulary)
+    model = _build(config, vocabulary, build)
     parameters, optimizer = checkpoint.training_state()
     model.load_parameters(parameters)
     model.load_optimizer_state(optimizer)

@@ -202,7 +202,16 @@ def test_the_list_of_verbs_says_what_each_does_and_what_the_exit_codes_mean(help
     out = words(help_of(""))
     for verb in {verb.split()[0] for verb in VERBS}:
         assert f" {verb} " in out
-    for piece in ("0 ok", "2 usage or config", "3 data", "4 checkpoint", "6 diverged", "130 and 143", "--debug"):
+    for piece in (
+        "0 ok",
+        "2 usage or config",
+        "3 data",
+        "4 checkpoint",
+        "6 diverged",
+        "7 another process",
+        "130 and 143",
+        "--debug",
+    ):
         assert piece in out
 
 

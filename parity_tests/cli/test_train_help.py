@@ -5,6 +5,7 @@ import re
 import pytest
 
 from lstm_ref.core.config import FIELDS, RunConfig
+from lstm_ref.core.group import START
 from lstm_ref.core.presets import PRESETS
 from parity_tests.conftest import RunLstm
 
@@ -49,3 +50,9 @@ def test_train_help_explains_every_field_with_its_default(run_lstm: RunLstm):
 def test_train_help_names_every_preset(run_lstm: RunLstm):
     text = help_of_train(run_lstm)
     assert all(re.search(rf"\b{name} \(", text) for name in PRESETS)
+
+
+def test_train_help_says_how_to_start_several_processes(run_lstm: RunLstm):
+    text = help_of_train(run_lstm)
+    assert "--distributed" in text
+    assert START in text
