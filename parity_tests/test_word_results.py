@@ -74,3 +74,19 @@ def test_the_log_of_word_fast_is_of_the_whole_run():
     for record in validations:
         assert f"| valid loss {record['val_loss']:5.2f} | valid ppl {math.exp(record['val_loss']):8.2f}" in printed
     assert records[-1]["step"] == 8 * math.ceil(((2_088_628 - 1) // 20) / 35)
+
+
+def test_the_log_of_awd_lstm_is_of_two_thousand_steps_on_which_every_validation_was_better():
+    folder = RESULTS / "awd-wikitext2-2000-steps"
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["step"] for record in records if record["val_loss"] is None] == list(range(50, 2001, 50))
+    validations = [record for record in records if record["val_loss"] is not None]
+    assert [record["epoch"] for record in validations] == [1, 2, 3, 4, 5]
+    assert all(record["best"] for record in validations)
+    assert math.exp(validations[-1]["val_loss"]) == pytest.approx(219.53, abs=0.01)  # as the README has it
+    printed = (folder / "log.txt").read_text(encoding="utf-8")
+    for record in validations:
+        assert f"| valid loss {record['val_loss']:5.2f} | valid ppl {math.exp(record['val_loss']):8.2f}" in printed
+    trained = RunConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    how = {"backend": "torch", "precision": "bf16", "print_every": 50, "checkpoint_every": 250}
+    assert trained == preset("awd-wikitext2").with_overrides(how)
