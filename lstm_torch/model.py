@@ -1,17 +1,18 @@
 """TorchLM: the network with its optimizer, behind the `LanguageModel` protocol.
 
 Precisions: float64 and float32 throughout; bf16 computes the network under autocast and the decoder's products from
-bf16 factors, with float32 parameters, loss, penalty and optimizer. On CUDA, float32 means float32: TF32, which cuDNN's
-LSTM takes by default, is switched off.
+bf16 factors, with float32 parameters, loss, penalty and optimizer. On CUDA, float32 means float32, unless an option
+says TF32 for the recurrence. How the fast path differs: lstm_torch/options.py.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 
 from lstm_ref.core.batching import Window
 from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
@@ -28,12 +29,19 @@ from lstm_ref.core.language_model import (
 from lstm_ref.core.masks import dropout_masks
 from lstm_ref.core.params import check_optimizer_state, check_parameters
 from lstm_torch.decoder_loss import linear_cross_entropy, summed_cross_entropy
+from lstm_torch.device_sampling import LONGEST, DeviceSampler
+from lstm_torch.draws import DeviceDraws, device_masks
+from lstm_torch.graph import Graphs
 from lstm_torch.network import Activations, LSTMNetwork, TorchState
 from lstm_torch.optimizer import Optimizer
+from lstm_torch.options import Options
+from lstm_torch.precision import describe, float32_precision, recurrence_of
 from lstm_torch.regularizers import penalty
 from lstm_torch.sampling import sample_token
+from lstm_torch.step_inputs import StepInputs
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}  # of the parameters
+VOCABULARY_MULTIPLE = 64  # of V in the decoder's loss, where sizes are padded
 
 
 def build(config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: str = "cpu", precision: str = "float32"):
@@ -42,11 +50,12 @@ def build(config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: st
         raise ConfigError("device='cuda': torch sees no CUDA device here; take --device cpu")
     if precision not in DTYPES:
         raise ConfigError(f"precision={precision!r}: expected one of {', '.join(DTYPES)}")
-    return TorchLM(config, optimizer=optimizer, device=device, precision=precision)
+    options = Options.production(device, precision)
+    return TorchLM(config, optimizer=optimizer, device=device, precision=precision, options=options)
 
 
 class TorchLM:
-    """A `LanguageModel`."""
+    """A `LanguageModel`. options=None: none of the fast path."""
 
     def __init__(
         self,
@@ -55,15 +64,23 @@ class TorchLM:
         optimizer: OptimizerConfig | None = None,
         device: str = "cpu",
         precision: str = "float32",
+        options: Options | None = None,
     ):
         self.config = config
         self.device = torch.device(device)
         self.precision = precision
-        if self.device.type == "cuda":
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        self.network = LSTMNetwork(config, DTYPES[precision]).to(self.device)
+        self.options = options or Options()
+        self.options.check(self.device.type, precision)
+        recurrence = recurrence_of(self.options, precision)
+        self.network = LSTMNetwork(config, DTYPES[precision], recurrence).to(self.device)
         self._params = self.network.shared_parameters()
         self.optimizer = Optimizer(optimizer or OptimizerConfig(), self._params)
+        self._graphs = Graphs() if self.options.graph else None
+        self._step_inputs: dict[tuple[int, int], StepInputs] = {}
+
+    def numerics(self, batch_size: int) -> dict[str, str]:
+        """What it computes with, in words, for a log or a result file."""
+        return describe(self.config, self.options, self.device.type, self.precision, batch_size)
 
     # ---- state of the model -------------------------------------------------------------------------------------
 
@@ -82,9 +99,16 @@ class TorchLM:
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
         check_optimizer_state(self.config, self.optimizer.config, state)
         self.optimizer.load(state)
+        self._forget_graphs()
 
     def start_averaging(self) -> None:
         self.optimizer.start_averaging()
+        self._forget_graphs()
+
+    def _forget_graphs(self) -> None:
+        """The optimizer keeps other arrays now. Parameters are loaded and exchanged by value."""
+        if self._graphs is not None:
+            self._graphs.clear()
 
     def exchange_average(self) -> None:
         self.optimizer.exchange_average()
@@ -107,60 +131,129 @@ class TorchLM:
     def _autocast(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
+    def _computing(self) -> AbstractContextManager:
+        """Around everything that computes: float32's precision on CUDA."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        return float32_precision("tf32" if self.options.recurrence == "tf32" else "ieee", "ieee")
+
     def _tensor(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         if self.device.type == "cuda":  # only from pinned memory does a copy not wait for what the device still does
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor
 
-    def _forward(self, inputs: np.ndarray, state: State, masks: Mapping[str, np.ndarray]) -> Activations:
+    def _masks(self, draws: Draws | None, T: int, B: int) -> dict[str, Tensor]:
+        if draws is not None and self.options.device_draws:
+            step = self._tensor(np.array(draws.step, np.int64))
+            return device_masks(self.config, DeviceDraws(draws.seed, step), T, B)
+        return {where: self._tensor(mask) for where, mask in dropout_masks(self.config, draws, T, B).items()}
+
+    def _forward(self, inputs: Tensor, state: State, masks: Mapping[str, Tensor]) -> Activations:
         """x and the state in the parameters' dtype; the state is detached."""
-        masks_on_device = {where: self._tensor(mask) for where, mask in masks.items()}
-        with self._autocast():
-            y, x, next_state = self.network(self._tensor(inputs), state, masks_on_device)
+        with self._autocast() if self.network.recurrence is None else nullcontext():
+            y, x, next_state = self.network(inputs, state, masks)
         dtype = self.network.decoder.weight.dtype
         return Activations(y, x.to(dtype), [(h.detach().to(dtype), c.detach().to(dtype)) for h, c in next_state])
 
-    def _decoded(self, x: Tensor, window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the decoder's loss depends on."""
-        decoder, targets = self.network.decoder, self._tensor(window.targets)
-        return x.flatten(0, 1), decoder.weight, decoder.bias, targets.flatten()
+    def _of_decoder(self, loss: Callable[..., Tensor], x: Tensor, targets: Tensor) -> Tensor:
+        """loss: one of lstm_torch.decoder_loss."""
+        decoder, padded = self.network.decoder, {"multiple": VOCABULARY_MULTIPLE} if self.options.padding else {}
+        bf16 = self.precision == "bf16"
+        return loss(x.flatten(0, 1), decoder.weight, decoder.bias, targets.flatten(), bf16=bf16, **padded)
 
-    def _backward(self, window: Window, state: State, draws: Draws | None) -> tuple[Tensor, Tensor, TorchState]:
+    def _backward(
+        self, inputs: Tensor, targets: Tensor, state: State, masks: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, TorchState]:
         """Loss, penalty and the next state; leaves the gradients on the parameters."""
-        self.network.zero_grad()  # before the forward pass, which needs the memory
-        masks = dropout_masks(self.config, draws, *window.inputs.shape)
-        y, x, next_state = self._forward(window.inputs, state, masks)
-        loss = linear_cross_entropy(*self._decoded(x, window), bf16=self.precision == "bf16")
+        y, x, next_state = self._forward(inputs, state, masks)
+        loss = self._of_decoder(linear_cross_entropy, x, targets)
         added = penalty(self.config, x, y)
         (loss + added).backward()
         return loss.detach(), added.detach(), next_state
+
+    def _update(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        masks: Mapping[str, Tensor],
+        lr: float | Tensor,
+        clip: float | Tensor,
+    ) -> tuple[Tensor, Tensor, TorchState]:
+        """A training step on what is on the device, where nothing waits for it: loss, gradient norm, next state.
+
+        torch.nn.utils.clip_grad_norm_'s arithmetic, with a clip that may be an array."""
+        loss, _, next_state = self._backward(inputs, targets, state, masks)
+        gradients = [p.grad for p in self._params.values() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        torch._foreach_mul_(gradients, (clip * (norm + 1e-6).reciprocal()).clamp(max=1.0))
+        self.optimizer.step(lr, torch.isfinite(loss) & torch.isfinite(norm))
+        self.network.zero_grad()  # the next forward pass needs the memory
+        return loss, norm, next_state
 
     # ---- what the trainer calls ---------------------------------------------------------------------------------
 
     @torch.no_grad()
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        _, x, next_state = self._forward(inputs, state, {})
-        with self._autocast():
-            logits = self.network.decoder(x)
+        with self._computing():
+            _, x, next_state = self._forward(self._tensor(inputs), state, {})
+            with self._autocast():
+                logits = self.network.decoder(x)
         return _to_numpy(logits.to(x.dtype)), next_state
 
     def loss_and_gradients(self, window: Window, state: State, draws: Draws | None) -> LossAndGradients:
-        loss, added, next_state = self._backward(window, state, draws)
+        with self._computing():
+            masks = self._masks(draws, *window.inputs.shape)
+            inputs, targets = self._tensor(window.inputs), self._tensor(window.targets)
+            loss, added, next_state = self._backward(inputs, targets, state, masks)
         gradients = {name: _to_numpy(p.grad) for name, p in self._params.items() if p.grad is not None}
+        self.network.zero_grad()
         return LossAndGradients(float(loss), gradients, next_state, float(added))
 
     def train_step(self, window: Window, state: State, draws: Draws, settings: StepSettings) -> StepResult:
-        loss, _, next_state = self._backward(window, state, draws)
-        norm = get_total_norm([p.grad for p in self._params.values() if p.grad is not None])
-        clip_grads_with_norm_(self._params.values(), settings.clip, norm)
-        self.optimizer.step(settings.lr, torch.isfinite(loss) & torch.isfinite(norm))
-        return StepResult(loss, norm, next_state)
+        self.optimizer.require_own_parameters()  # a graph would not ask
+        with self._computing():
+            if self.options.resident:
+                return self._resident_step(window, state, draws, settings)
+            masks = self._masks(draws, *window.inputs.shape)
+            inputs, targets = self._tensor(window.inputs), self._tensor(window.targets)
+            return StepResult(*self._update(inputs, targets, state, masks, settings.lr, settings.clip))
+
+    def _resident_step(self, window: Window, state: State, draws: Draws, settings: StepSettings) -> StepResult:
+        """The same from arrays that stay, in a graph where that is asked for."""
+        T, B = window.inputs.shape
+        if (T, B) not in self._step_inputs:
+            shared = next((other.state for (_, rows), other in self._step_inputs.items() if rows == B), None)
+            self._step_inputs[T, B] = StepInputs(T, B, shared or self.zero_state(B))
+        given = self._step_inputs[T, B]
+        given.send(window, state, draws.step, settings)
+        if self.options.device_draws:
+            update = partial(self._update_from, given, draws.seed)
+        else:
+            masks = self._masks(draws, T, B)
+            update = partial(self._update_from, given, draws.seed, masks)
+        results = update() if self._graphs is None else self._graphs.run((T, B, draws.seed), update)
+        loss, norm, *flat = results.split([1, 1, *(array.numel() for pair in given.state for array in pair)])
+        arrays = iter(flat)
+        next_state = [(next(arrays).view(h.shape), next(arrays).view(c.shape)) for h, c in given.state]
+        return StepResult(loss[0], norm[0], next_state)
+
+    def _update_from(self, given: StepInputs, seed: int, masks: Mapping[str, Tensor] | None = None) -> Tensor:
+        """`_update` as one array, so that one copy saves all of it from the next run: loss, norm, h and c of each
+        layer. masks=None: made here, from the step."""
+        if masks is None:
+            masks = device_masks(self.config, DeviceDraws(seed, given.step), *given.inputs.shape)
+        dtype = self.network.decoder.weight.dtype
+        lr, clip = given.lr.float(), given.clip.to(dtype)
+        loss, norm, state = self._update(given.inputs, given.targets, given.state, masks, lr, clip)
+        return torch.cat([loss[None], norm[None], *(array.flatten() for pair in state for array in pair)])
 
     @torch.no_grad()
     def evaluate(self, window: Window, state: State) -> Evaluation:
-        _, x, next_state = self._forward(window.inputs, state, {})
-        total = summed_cross_entropy(*self._decoded(x, window), bf16=self.precision == "bf16")
+        with self._computing():
+            _, x, next_state = self._forward(self._tensor(window.inputs), state, {})
+            total = self._of_decoder(summed_cross_entropy, x, self._tensor(window.targets))
         return Evaluation(float(total), window.tokens, next_state)
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
@@ -173,16 +266,25 @@ class TorchLM:
         policy.check_vocabulary(self.config.vocab_size)
         state = self.zero_state(1)
         for token in prime[:-1]:
-            _, state = self._step(token, state)
+            _, state = self._step(self._token(token), state)
+        if self.options.device_sampling:
+            graphs = Graphs() if self.options.graph and length > LONGEST else None
+            sampler = DeviceSampler(self._step, state, prime[-1], policy, graphs)
+            yield from sampler.sample(length, draws.at(first_draw))
+            return
         token, uniforms = prime[-1], draws.at(first_draw).one_each_step("sample")
         for _ in range(length):
-            logits, state = self._step(token, state)
+            logits, state = self._step(self._token(token), state)
             token = int(sample_token(logits[0], policy, next(uniforms)))
             yield token
 
-    def _step(self, token: int, state: TorchState) -> tuple[Tensor, TorchState]:
-        with self._autocast():
-            logits, next_state = self.network.step(torch.tensor([token], device=self.device), state)
+    def _token(self, token: int) -> Tensor:
+        return torch.tensor([token], device=self.device)
+
+    def _step(self, token: Tensor, state: TorchState) -> tuple[Tensor, TorchState]:
+        """token: int64 [1]."""
+        with self._computing(), self._autocast():
+            logits, next_state = self.network.step(token, state)
         dtype = self.network.decoder.weight.dtype
         return logits, [(h.to(dtype), c.to(dtype)) for h, c in next_state]
 

@@ -149,8 +149,10 @@ def test_a_locked_mask_is_one_for_all_steps_and_another_for_every_row(locked):
     case = model_case(config, T=8, B=5, draws=Draws(1))
     twin = twin_of(case)
     masks = dropout_masks(config, case.draws, 8, 5)
+    tensors = {where: torch.from_numpy(mask) for where, mask in masks.items()}
     with torch.no_grad():
-        y, x, _ = twin._forward(case.window.inputs, twin.state_from_arrays(case.state_arrays), masks)
+        state = twin.state_from_arrays(case.state_arrays)
+        y, x, _ = twin._forward(torch.from_numpy(case.window.inputs), state, tensors)
     kept = x != 0
     torch.testing.assert_close(x[kept], 2 * y[kept], rtol=0, atol=0)  # 1/(1-p), so that the mean is y
     assert bool((kept == kept[:1]).all()) is locked
