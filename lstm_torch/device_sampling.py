@@ -62,10 +62,10 @@ class DeviceSampler:
 
     def _step(self) -> Tensor:
         logits, state = self.network(self.token, self.state)
-        token = sample_token(logits[0], self.policy, self.uniforms.gather(0, self.place)[0])
-        self.token.copy_(token[None])
-        self.ids.index_copy_(0, self.place, self.token)
+        token = sample_token(logits[0], self.policy, self.uniforms.gather(0, self.place)[0])[None]
+        self.token.copy_(token)
+        self.ids.index_copy_(0, self.place, token)
         self.place += 1
         mine = [array for pair in self.state for array in pair]
         torch._foreach_copy_(mine, [array for pair in state for array in pair])
-        return self.token
+        return token
