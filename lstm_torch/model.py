@@ -145,7 +145,7 @@ class TorchLM:
 
     def _masks(self, draws: Draws | None, T: int, B: int) -> dict[str, Tensor]:
         if draws is not None and self.options.device_draws:
-            step = self._tensor(np.array(draws.step, np.int64))
+            step = self._tensor(np.array([draws.step], np.int64))[0]
             return device_masks(self.config, DeviceDraws(draws.seed, step), T, B)
         return {where: self._tensor(mask) for where, mask in dropout_masks(self.config, draws, T, B).items()}
 

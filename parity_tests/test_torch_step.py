@@ -1,6 +1,7 @@
 """A training step that is a function of arrays on the device alone: from arrays that stay, captured and run again, with
 every option; against the plain step. On the CPU a tape stands in for the CUDA graph (parity_tests/tape.py)."""
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable
@@ -10,10 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
+from lstm_ref.core.checkpoint import Checkpoint
+from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig, RunConfig
+from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.draws import Draws
-from lstm_ref.core.errors import ConfigError
+from lstm_ref.core.errors import ConfigError, InterruptedRunError
 from lstm_ref.core.language_model import StepResult, StepSettings
+from lstm_ref.core.runlog import RunFolder
+from lstm_ref.core.trainer import Observer, resume, start
 from lstm_torch.graph import Graphs
 from lstm_torch.model import TorchLM, build
 from lstm_torch.options import Options
@@ -226,6 +231,36 @@ def test_gradients_evaluation_and_logits_do_not_depend_on_the_options(options):
     np.testing.assert_allclose(logits[1], logits[0], rtol=0, atol=1e-13)
 
 
+def test_a_whole_run_with_the_device_options_ends_bit_equal_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    """Windows of drawn lengths, carry, averaging, evaluation, checkpoints: through the trainer and `build`."""
+    whole = load_corpus("pydoc")
+    corpus = dataclasses.replace(whole, text=whole.text[:3000])
+    config = RunConfig(
+        **{"backend": "torch", "precision": "float64", "hidden_sizes": (17, 12), "batch_size": 5, "seq_length": 11},
+        **{"window_lengths": "mixture", "optimizer": "nt-asgd", "nonmonotone": 1, "lr": 8.0},
+        **{"epochs": 4, "dropout_locked": True, "weight_drop": 0.3, "print_every": 5, "checkpoint_every": 20},
+    )
+
+    def run(name: str, options: Options, stop_at: int = -1) -> Checkpoint:
+        monkeypatch.setattr(Options, "production", lambda device, precision: options)
+        again = (tmp_path / name).exists()
+        with RunFolder(tmp_path / name, resume=again) as folder:
+            trainer = resume(folder.latest(), corpus, folder) if again else start(config, corpus, folder)
+            trainer.observer = Observer(stop=lambda: 2 * (trainer.progress.step == stop_at))
+            with contextlib.suppress(InterruptedRunError):
+                trainer.fit()
+            assert trainer.progress.step == (stop_at if stop_at > 0 else trainer.total_steps)
+            return folder.latest()
+
+    expected = run("plain", Options())
+    assert expected.progress.averaging
+    run("device", RESIDENT, stop_at=37)
+    actual = run("device", RESIDENT)
+    for part in ("model", "optimizer", "carry"):
+        for name, value in getattr(expected, part).items():
+            np.testing.assert_array_equal(getattr(actual, part)[name], value, err_msg=name)
+
+
 def test_a_bf16_recurrence_stays_within_its_rounding_and_is_bf16():
     twin = twin_of(CASE, Options(recurrence="bf16", padding=True), precision="float32")
     plain = twin_of(CASE)
@@ -292,10 +327,11 @@ SWITCHES = [
     for draws, padding, resident, graph in itertools.product([False, True], repeat=4)
     if not graph or (draws and resident)
 ]
-# 192 to 256 units, 24 rows: float16 takes the persistent kernel; 17 rows grow to 24
+# float16 takes the persistent kernel: 192 units grow to 256, 301 words to 320, 4 rows to 8. Weights of usual size.
 WIDE = model_case(
     dataclasses.replace(ALL_ON, vocab_size=301, embedding_size=192, hidden_sizes=(256, 192)), 5, 4, Draws(3)
 )
+WIDE = dataclasses.replace(WIDE, params={name: 0.15 * value for name, value in WIDE.params.items()})
 
 
 @needs_cuda
@@ -317,9 +353,9 @@ def test_on_cuda_every_combination_trains_as_the_plain_float64_step_of_the_cpu(o
     ("precision", "recurrence", "of_loss", "of_gradients"),
     [
         ("float32", "float32", 1e-5, 1e-4),
-        ("float32", "tf32", 2e-3, 1e-2),
-        ("bf16", "bf16", 2e-2, 5e-2),
-        ("bf16", "fp16", 1e-2, 3e-2),
+        ("float32", "tf32", 1e-3, 5e-3),
+        ("bf16", "bf16", 5e-3, 2e-2),  # the decoder's factors are bf16 in both
+        ("bf16", "fp16", 1e-3, 1e-2),
     ],
 )
 def test_on_cuda_every_recurrence_stays_within_its_rounding(precision, recurrence, of_loss, of_gradients, case):
