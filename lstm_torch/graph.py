@@ -9,6 +9,8 @@ another left there: what varies lies in arrays from outside, and a result is cop
 beyond `most` stay ordinary.
 
 Captured are addresses: whoever replaces an array that the function uses calls `clear`.
+
+Proved by parity_tests/test_torch_step.py and test_torch_sampling.py, on the CPU with a tape in the graph's place.
 """
 
 from collections.abc import Callable, Hashable
