@@ -3,8 +3,8 @@ and a CUDA graph of it can be run again.
 
 Window, step number, learning rate and clip go into one int64 array, the two float64 as their bits, and so to the device
 in one copy. For B=128, T=100 it has 205 KB, which the bus moves while the step before still computes: that is why the
-text itself is not kept there, and a window may come from any Stream. The array on the host is pinned: from other memory a
-copy waits for what the device still does. torch's allocator of pinned memory gives one out again only when the copy
+text itself is not kept there, and a window may come from any Stream. The array on the host is pinned: from other memory
+a copy waits for what the device still does. torch's allocator of pinned memory gives one out again only when the copy
 from it is done, so two steps never share one.
 
 The state is copied in as well, from wherever the step before, or a checkpoint, left it.
