@@ -14,12 +14,16 @@ nothing that comes after the loss, save one factor: it is computed while a block
 With bf16 the products of (1) and (4) have bf16 factors. Sums, softmax and loss are float32 all the same, where
 autocast would round the logits.
 
+Tensor cores like rows of 16 bytes, and V = 33,278 gives none of dz. Padded to a multiple of 64, W has rows of zeros
+and b has -inf there: those logits are -inf, their dz is exp(-inf) = 0, and the sums are what they were.
+
 Proved by parity_tests/test_decoder_loss.py.
 """
 
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -30,26 +34,32 @@ from lstm_torch.products import add_product, as_factor
 BLOCK = 1 << 23
 
 
-def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, bf16: bool = False) -> Tensor:
-    """(2), of arrays of one dtype (float32 if bf16). Its backward pass runs once."""
-    return _LinearCrossEntropy.apply(x, weight, bias, targets, bf16)
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, bf16: bool = False, multiple: int = 1
+) -> Tensor:
+    """(2), of arrays of one dtype (float32 if bf16), V padded to a multiple. Its backward pass runs once."""
+    return _LinearCrossEntropy.apply(x, weight, bias, targets, bf16, multiple)
 
 
 @torch.no_grad()
-def summed_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, bf16: bool = False) -> Tensor:
+def summed_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, bf16: bool = False, multiple: int = 1
+) -> Tensor:
     """N times (2), float64."""
     total = x.new_zeros((), dtype=torch.float64)
-    for rows, logp in _log_probabilities(as_factor(x, bf16), as_factor(weight, bf16), bias, bf16):
+    weight_factor, bias = _decoder(weight, bias, bf16, multiple)
+    for rows, logp in _log_probabilities(as_factor(x, bf16), weight_factor, bias, bf16):
         total -= logp.gather(1, targets[rows, None]).sum(dtype=torch.float64)
     return total
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, targets, bf16):
-        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.zeros_like(bias)
-        total = x.new_zeros((), dtype=torch.float64)
-        x_factor, weight_factor = as_factor(x, bf16), as_factor(weight, bf16)
+    def forward(ctx, x, weight, bias, targets, bf16, multiple):
+        V = len(weight)
+        weight_factor, bias = _decoder(weight, bias, bf16, multiple)
+        dx, dweight, dbias = torch.empty_like(x), weight.new_empty(weight_factor.shape), torch.zeros_like(bias)
+        total, x_factor = x.new_zeros((), dtype=torch.float64), as_factor(x, bf16)
         for rows, logp in _log_probabilities(x_factor, weight_factor, bias, bf16):
             target = targets[rows, None]
             total -= logp.gather(1, target).sum(dtype=torch.float64)  # (2)
@@ -59,7 +69,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             dz = as_factor(dz, bf16)
             add_product(dx[rows], dz, weight_factor, bf16=bf16, beta=0)
             add_product(dweight, dz.T, x_factor[rows], bf16=bf16, beta=int(rows.start > 0))
-        ctx.unscaled = dx, dweight, dbias
+        ctx.unscaled = dx, dweight[:V], dbias[:V]
         return (total / len(x)).to(x.dtype)
 
     @staticmethod
@@ -67,7 +77,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx, dloss):
         unscaled, ctx.unscaled = ctx.unscaled, None  # scaled in place, so never twice
         scale = dloss / len(unscaled[0])
-        return *(gradient.mul_(scale) for gradient in unscaled), None, None
+        return *(gradient.mul_(scale) for gradient in unscaled), None, None, None
+
+
+def _decoder(weight: Tensor, bias: Tensor, bf16: bool, multiple: int) -> tuple[Tensor, Tensor]:
+    """W as a factor and b, of the padded V."""
+    more = -len(weight) % multiple
+    if not more:
+        return as_factor(weight, bf16), bias
+    return F.pad(as_factor(weight, bf16), (0, 0, 0, more)), F.pad(bias, (0, more), value=-torch.inf)
 
 
 def _log_probabilities(x: Tensor, weight: Tensor, bias: Tensor, bf16: bool) -> Iterator[tuple[slice, Tensor]]:

@@ -107,11 +107,12 @@ class DistributedLM:
 
     def loss_and_gradients(self, window: Window, state: State, draws: Draws | None) -> LossAndGradients:
         loss, added, next_state = self._backward(window, state, draws)
-        return LossAndGradients(float(loss), self._local.gradients(), next_state, float(added))
+        return LossAndGradients(float(loss), self._local.take_gradients(), next_state, float(added))
 
     def train_step(self, window: Window, state: State, draws: Draws, settings: StepSettings) -> StepResult:
         loss, _, next_state = self._backward(window, state, draws)
-        return StepResult(loss, self._local.update(loss, settings), next_state)
+        with self._local.computing():
+            return StepResult(loss, self._local.update(loss, settings.lr, settings.clip), next_state)
 
     def evaluate(self, window: Window, state: State) -> Evaluation:
         own, total = self._own(window), 0.0
@@ -126,8 +127,10 @@ class DistributedLM:
         if B % self._group.ranks.size:
             raise ShapeError(f"a window of {B} rows cannot be shared equally by {self._group.ranks.size} processes")
         masks = masks_of_rows(dropout_masks(self.config, draws, T, B), self._group.rows(B))
-        with self._group.lost_peers_told():
-            loss, added, next_state = self._local.backward(self._own(window), state, masks, self._objective)
+        own, tensor = self._own(window), self._local.tensor
+        arrays = tensor(own.inputs), tensor(own.targets), state, {where: tensor(mask) for where, mask in masks.items()}
+        with self._local.computing(), self._group.lost_peers_told():
+            loss, added, next_state = self._local.backward(*arrays, self._objective)
         loss, added = self._group.mean(torch.stack([loss, added]))
         return loss, added, next_state
 

@@ -1,16 +1,18 @@
 """TorchLM: the network with its optimizer, behind the `LanguageModel` protocol.
 
 Precisions: float64 and float32 throughout; bf16 computes the network under autocast and the decoder's products from
-bf16 factors, with float32 parameters, loss, penalty and optimizer. On CUDA, float32 means float32: TF32, which cuDNN's
-LSTM takes by default, is switched off.
+bf16 factors, with float32 parameters, loss, penalty and optimizer. On CUDA, float32 means float32, unless an option
+says TF32 for the recurrence. How the fast path differs: lstm_torch/options.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 
 from lstm_ref.core.batching import Window
 from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
@@ -29,12 +31,19 @@ from lstm_ref.core.masks import dropout_masks
 from lstm_ref.core.params import check_optimizer_state, check_parameters
 from lstm_torch.allocator import keep_freed_memory
 from lstm_torch.decoder_loss import summed_cross_entropy
+from lstm_torch.device_sampling import LONGEST, DeviceSampler
+from lstm_torch.draws import DeviceDraws, device_masks
+from lstm_torch.graph import Graphs
 from lstm_torch.network import LSTMNetwork, TorchState
 from lstm_torch.objective import Objective
 from lstm_torch.optimizer import Optimizer
+from lstm_torch.options import Options
+from lstm_torch.precision import describe, float32_precision, recurrence_of
 from lstm_torch.sampling import sample_token
+from lstm_torch.step_inputs import StepInputs
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}  # of the parameters
+VOCABULARY_MULTIPLE = 64  # of V in the decoder's loss, where sizes are padded
 
 
 class Backend:
@@ -54,7 +63,8 @@ class Backend:
             raise ConfigError(f"precision={precision!r}: expected one of {', '.join(DTYPES)}")
         if device == "cpu":
             keep_freed_memory()
-        return TorchLM(config, optimizer=optimizer, device=device, precision=precision)
+        options = Options.production(device, precision)
+        return TorchLM(config, optimizer=optimizer, device=device, precision=precision, options=options)
 
     def join(self, device: str) -> Group:
         """torch.distributed is imported where it is wanted."""
@@ -67,7 +77,7 @@ build = Backend()
 
 
 class TorchLM:
-    """A `LanguageModel`."""
+    """A `LanguageModel`. options=None: none of the fast path."""
 
     def __init__(
         self,
@@ -76,15 +86,25 @@ class TorchLM:
         optimizer: OptimizerConfig | None = None,
         device: str = "cpu",
         precision: str = "float32",
+        options: Options | None = None,
     ):
         self.config = config
         self.device = torch.device(device)
-        if self.device.type == "cuda":
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        self.network = LSTMNetwork(config, DTYPES[precision]).to(self.device)
-        self.objective = Objective(self.network, bf16=precision == "bf16")
+        self.precision = precision
+        self.options = options or Options()
+        self.options.check(self.device.type, precision)
+        recurrence = recurrence_of(self.options, precision)
+        self.network = LSTMNetwork(config, DTYPES[precision], recurrence).to(self.device)
+        multiple = VOCABULARY_MULTIPLE if self.options.padding else 1
+        self.objective = Objective(self.network, bf16=precision == "bf16", multiple=multiple)
         self._params = self.network.shared_parameters()
         self.optimizer = Optimizer(optimizer or OptimizerConfig(), self._params)
+        self._graphs = Graphs() if self.options.graph else None
+        self._step_inputs: dict[tuple[int, int], StepInputs] = {}
+
+    def numerics(self, batch_size: int) -> dict[str, str]:
+        """What it computes with, in words, for a log or a result file."""
+        return describe(self.config, self.options, self.device.type, self.precision, batch_size)
 
     # ---- state of the model -------------------------------------------------------------------------------------
 
@@ -103,9 +123,16 @@ class TorchLM:
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
         check_optimizer_state(self.config, self.optimizer.config, state)
         self.optimizer.load(state)
+        self._forget_graphs()
 
     def start_averaging(self) -> None:
         self.optimizer.start_averaging()
+        self._forget_graphs()
+
+    def _forget_graphs(self) -> None:
+        """The optimizer keeps other arrays now. Parameters are loaded and exchanged by value."""
+        if self._graphs is not None:
+            self._graphs.clear()
 
     def exchange_average(self) -> None:
         self.optimizer.exchange_average()
@@ -125,61 +152,123 @@ class TorchLM:
 
     # ---- forward and backward -----------------------------------------------------------------------------------
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
+    def computing(self) -> AbstractContextManager:
+        """Around everything that computes: float32's precision on CUDA."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        return float32_precision("tf32" if self.options.recurrence == "tf32" else "ieee", "ieee")
+
+    def tensor(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         if self.device.type == "cuda":  # only from pinned memory does a copy not wait for what the device still does
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor
 
-    def backward(
-        self, window: Window, state: State, masks: Mapping[str, np.ndarray], objective: nn.Module | None = None
-    ) -> tuple[Tensor, Tensor, TorchState]:
-        """Loss, penalty and the next state; leaves the gradients on the parameters.
+    def _masks(self, draws: Draws | None, T: int, B: int) -> dict[str, Tensor]:
+        if draws is not None and self.options.device_draws:
+            step = self.tensor(np.array([draws.step], np.int64))[0]
+            return device_masks(self.config, DeviceDraws(draws.seed, step), T, B)
+        return {where: self.tensor(mask) for where, mask in dropout_masks(self.config, draws, T, B).items()}
 
-        masks: of lstm_ref.core.masks. objective: this model's own, or what wraps it."""
-        self.network.zero_grad()  # before the forward pass, which needs the memory
-        inputs, targets = self._tensor(window.inputs), self._tensor(window.targets)
-        masks_on_device = {where: self._tensor(mask) for where, mask in masks.items()}
-        loss, added, next_state = (objective or self.objective)(inputs, targets, state, masks_on_device)
+    def backward(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        masks: Mapping[str, Tensor],
+        objective: nn.Module | None = None,
+    ) -> tuple[Tensor, Tensor, TorchState]:
+        """Loss, penalty and the next state; leaves the gradients on the parameters, which have none before.
+
+        objective: this model's own, or what wraps it."""
+        loss, added, next_state = (objective or self.objective)(inputs, targets, state, masks)
         (loss + added).backward()
         return loss.detach(), added.detach(), next_state
 
-    def gradients(self) -> dict[str, np.ndarray]:
-        return {name: _to_numpy(p.grad) for name, p in self._params.items() if p.grad is not None}
+    def take_gradients(self) -> dict[str, np.ndarray]:
+        """Copies; the parameters have none after it."""
+        gradients = {name: _to_numpy(p.grad) for name, p in self._params.items() if p.grad is not None}
+        self.network.zero_grad()
+        return gradients
 
-    def update(self, loss: Tensor, settings: StepSettings) -> Tensor:
-        """Clips the gradients, and updates where they and the loss are finite. Returns their norm before clipping."""
-        norm = get_total_norm([p.grad for p in self._params.values() if p.grad is not None])
-        clip_grads_with_norm_(self._params.values(), settings.clip, norm)
-        self.optimizer.step(settings.lr, torch.isfinite(loss) & torch.isfinite(norm))
+    def update(self, loss: Tensor, lr: float | Tensor, clip: float | Tensor) -> Tensor:
+        """Clips the gradients, updates where they and the loss are finite, and takes them off the parameters, because
+        the next forward pass needs the memory. Returns their norm before clipping. Nothing waits for the device.
+
+        torch.nn.utils.clip_grad_norm_'s arithmetic, with a clip that may be an array."""
+        gradients = [p.grad for p in self._params.values() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        torch._foreach_mul_(gradients, (clip * (norm + 1e-6).reciprocal()).clamp(max=1.0))
+        self.optimizer.step(lr, torch.isfinite(loss) & torch.isfinite(norm))
+        self.network.zero_grad()
         return norm
 
     # ---- what the trainer calls ---------------------------------------------------------------------------------
 
     @torch.no_grad()
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        _, x, next_state = self.objective.activations(self._tensor(inputs), state, {})
-        with self.objective.autocast():
-            logits = self.network.decoder(x)
+        with self.computing():
+            _, x, next_state = self.objective.activations(self.tensor(inputs), state, {})
+            with self.objective.autocast():
+                logits = self.network.decoder(x)
         return _to_numpy(logits.to(x.dtype)), next_state
 
     def loss_and_gradients(self, window: Window, state: State, draws: Draws | None) -> LossAndGradients:
-        loss, added, next_state = self.backward(window, state, dropout_masks(self.config, draws, *window.inputs.shape))
-        return LossAndGradients(float(loss), self.gradients(), next_state, float(added))
+        with self.computing():
+            masks = self._masks(draws, *window.inputs.shape)
+            inputs, targets = self.tensor(window.inputs), self.tensor(window.targets)
+            loss, added, next_state = self.backward(inputs, targets, state, masks)
+        return LossAndGradients(float(loss), self.take_gradients(), next_state, float(added))
 
     def train_step(self, window: Window, state: State, draws: Draws, settings: StepSettings) -> StepResult:
-        loss, _, next_state = self.backward(window, state, dropout_masks(self.config, draws, *window.inputs.shape))
-        return StepResult(loss, self.update(loss, settings), next_state)
+        self.optimizer.require_own_parameters()  # a graph would not ask
+        with self.computing():
+            if self.options.resident:
+                return self._resident_step(window, state, draws, settings)
+            masks = self._masks(draws, *window.inputs.shape)
+            inputs, targets = self.tensor(window.inputs), self.tensor(window.targets)
+            loss, _, next_state = self.backward(inputs, targets, state, masks)
+            return StepResult(loss, self.update(loss, settings.lr, settings.clip), next_state)
+
+    def _resident_step(self, window: Window, state: State, draws: Draws, settings: StepSettings) -> StepResult:
+        """The same from arrays that stay, in a graph where that is asked for."""
+        T, B = window.inputs.shape
+        if (T, B) not in self._step_inputs:
+            shared = next((other.state for (_, rows), other in self._step_inputs.items() if rows == B), None)
+            self._step_inputs[T, B] = StepInputs(T, B, shared or self.zero_state(B))
+        given = self._step_inputs[T, B]
+        given.send(window, state, draws.step, settings)
+        if self.options.device_draws:
+            update = partial(self._update_from, given, draws.seed)
+        else:
+            masks = self._masks(draws, T, B)
+            update = partial(self._update_from, given, draws.seed, masks)
+        results = update() if self._graphs is None else self._graphs.run((T, B, draws.seed), update)
+        loss, norm, *flat = results.split([1, 1, *(array.numel() for pair in given.state for array in pair)])
+        arrays = iter(flat)
+        next_state = [(next(arrays).view(h.shape), next(arrays).view(c.shape)) for h, c in given.state]
+        return StepResult(loss[0], norm[0], next_state)
+
+    def _update_from(self, given: StepInputs, seed: int, masks: Mapping[str, Tensor] | None = None) -> Tensor:
+        """A step as one array, so that one copy saves all of it from the next run: loss, norm, h and c of each
+        layer. masks=None: made here, from the step."""
+        if masks is None:
+            masks = device_masks(self.config, DeviceDraws(seed, given.step), *given.inputs.shape)
+        dtype = self.network.decoder.weight.dtype
+        lr, clip = given.lr.float(), given.clip.to(dtype)
+        loss, _, state = self.backward(given.inputs, given.targets, given.state, masks)
+        norm = self.update(loss, lr, clip)
+        return torch.cat([loss[None], norm[None], *(array.flatten() for pair in state for array in pair)])
 
     @torch.no_grad()
     def evaluate(self, window: Window, state: State) -> Evaluation:
-        _, x, next_state = self.objective.activations(self._tensor(window.inputs), state, {})
-        decoded = self.objective.decoded(x, self._tensor(window.targets))
-        total = summed_cross_entropy(*decoded, bf16=self.objective.bf16)
+        with self.computing():
+            _, x, next_state = self.objective.activations(self.tensor(window.inputs), state, {})
+            total = self.objective.decoder_loss(summed_cross_entropy, x, self.tensor(window.targets))
         return Evaluation(float(total), window.tokens, next_state)
 
     def choose(self, logits: np.ndarray, policy: SamplingPolicy, u: float) -> int:
-        return int(sample_token(self._tensor(logits), policy, u))
+        return int(sample_token(self.tensor(logits), policy, u))
 
     @torch.inference_mode()
     def sample(
@@ -188,16 +277,25 @@ class TorchLM:
         policy.check_vocabulary(self.config.vocab_size)
         state = self.zero_state(1)
         for token in prime[:-1]:
-            _, state = self._step(token, state)
+            _, state = self._step(self._token(token), state)
+        if self.options.device_sampling:
+            graphs = Graphs() if self.options.graph and length > LONGEST else None
+            sampler = DeviceSampler(self._step, state, prime[-1], policy, graphs)
+            yield from sampler.sample(length, draws.at(first_draw))
+            return
         token, uniforms = prime[-1], draws.at(first_draw).one_each_step("sample")
         for _ in range(length):
-            logits, state = self._step(token, state)
+            logits, state = self._step(self._token(token), state)
             token = int(sample_token(logits[0], policy, next(uniforms)))
             yield token
 
-    def _step(self, token: int, state: TorchState) -> tuple[Tensor, TorchState]:
-        with self.objective.autocast():
-            logits, next_state = self.network.step(torch.tensor([token], device=self.device), state)
+    def _token(self, token: int) -> Tensor:
+        return torch.tensor([token], device=self.device)
+
+    def _step(self, token: Tensor, state: TorchState) -> tuple[Tensor, TorchState]:
+        """token: int64 [1]."""
+        with self.computing(), self.objective.autocast():
+            logits, next_state = self.network.step(token, state)
         dtype = self.network.decoder.weight.dtype
         return logits, [(h.to(dtype), c.to(dtype)) for h, c in next_state]
 

@@ -3,6 +3,8 @@
 One nn.LSTM a layer, because dropout between layers takes our masks (nn.LSTM draws its own), and because hidden sizes
 may differ. Parameters carry the shared names: `lstm.weight_ih_l1` is this module's `lstm.1.weight_ih_l0`, and where the
 config ties them, `embedding.weight` is the decoder's too.
+
+What the layers compute in may be chosen (lstm_torch/recurrence.py); else it is the parameters' dtype, or autocast's.
 """
 
 import re
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from lstm_ref.core.config import LanguageModelConfig
 from lstm_ref.core.masks import dropout_rates
+from lstm_torch.recurrence import Recurrence, leave, lstm_layer
 
 TorchState = list[tuple[Tensor, Tensor]]  # (h, c) of each layer, [B,H]
 Masks = Mapping[str, Tensor]  # of lstm_ref.core.masks: where -> bool
@@ -29,11 +32,12 @@ class Activations(NamedTuple):
 
 
 class LSTMNetwork(nn.Module):
-    """A language model's layers. Its parameters are uninitialised: load them."""
+    """A language model's layers. Its parameters are uninitialised: load them. recurrence=None: stock layers."""
 
-    def __init__(self, config: LanguageModelConfig, dtype: torch.dtype):
+    def __init__(self, config: LanguageModelConfig, dtype: torch.dtype, recurrence: Recurrence | None = None):
         super().__init__()
         self.config = config
+        self.recurrence = recurrence
         self.rates = dropout_rates(config)
         self.embedding: nn.Embedding | None = None
         if config.embedding_size:
@@ -55,6 +59,8 @@ class LSTMNetwork(nn.Module):
             y, next_pair = self._layer(k, x, pair, masks)
             next_state.append(next_pair)
             x = self._drop(y, f"l{k}", masks)
+        if self.recurrence is not None:
+            y, x = (leave(array, self.decoder.weight.dtype, self.recurrence) for array in (y, x))
         return Activations(y, x, next_state)
 
     def step(self, token: Tensor, state: TorchState) -> tuple[Tensor, TorchState]:
@@ -68,16 +74,24 @@ class LSTMNetwork(nn.Module):
     def _embed(self, inputs: Tensor, masks: Masks) -> Tensor:
         """int64 [...] -> [...,I]. A dropped word is a row of zeros: the same as a row of the matrix, dropped."""
         if self.embedding is None:
-            return F.one_hot(inputs, self.config.vocab_size).to(self.decoder.weight.dtype)
+            return self._one_hot(inputs)
         x = self.embedding(inputs)
         if "embedding" not in masks:
             return x
         return _dropout(x, masks["embedding"][inputs][..., None], self.rates["embedding"])
 
+    def _one_hot(self, inputs: Tensor) -> Tensor:
+        if self.recurrence is None or inputs.dim() == 1:  # a token of `step`
+            return F.one_hot(inputs, self.config.vocab_size).to(self.decoder.weight.dtype)
+        x = self.decoder.weight.new_zeros(*inputs.shape, self.config.vocab_size, dtype=self.recurrence.dtype)
+        return x.scatter_(-1, inputs[..., None], 1)  # in the dtype it is read in: F.one_hot goes through int64
+
     def _layer(self, k: int, x: Tensor, pair: tuple[Tensor, Tensor], masks: Masks) -> tuple[Tensor, tuple]:
         """What nn.LSTM calls, with the recurrent weights that a mask leaves: the parameter stays as it is."""
         weight_ih, weight_hh, *biases = self.lstm[k].parameters()
         kept = self._drop(weight_hh, f"weight_hh_l{k}", masks)
+        if self.recurrence is not None:
+            return lstm_layer(x, pair, (weight_ih, kept, *biases), self.recurrence)
         x, even = _to_even_width(x, weight_ih)
         weights, (h, c) = [even, kept, *biases], pair
         if x.is_cuda and kept is not weight_hh:

@@ -5,8 +5,8 @@ DistributedDataParallel asks of the module that it wraps (it reduces gradients a
 loss outside of the module that it wraps would use the decoder behind its back.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,14 @@ from lstm_torch.regularizers import penalty
 
 
 class Objective(nn.Module):
-    """bf16: the network under autocast and the decoder's products from bf16 factors; loss and penalty are float32."""
+    """bf16: the network under autocast, unless its layers have a dtype of their own, and the decoder's products from
+    bf16 factors; loss and penalty are float32. multiple: of V in the decoder's loss."""
 
-    def __init__(self, network: LSTMNetwork, bf16: bool):
+    def __init__(self, network: LSTMNetwork, *, bf16: bool, multiple: int = 1):
         super().__init__()
         self.network = network
         self.bf16 = bf16
+        self.multiple = multiple
 
     def autocast(self) -> AbstractContextManager:
         device = self.network.decoder.weight.device.type
@@ -30,20 +32,21 @@ class Objective(nn.Module):
 
     def activations(self, inputs: Tensor, state: TorchState, masks: Mapping[str, Tensor]) -> Activations:
         """x and the state in the parameters' dtype; the state is detached."""
-        with self.autocast():
+        with self.autocast() if self.network.recurrence is None else nullcontext():
             y, x, next_state = self.network(inputs, state, masks)
         dtype = self.network.decoder.weight.dtype
         return Activations(y, x.to(dtype), [(h.detach().to(dtype), c.detach().to(dtype)) for h, c in next_state])
 
-    def decoded(self, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the decoder's loss depends on."""
+    def decoder_loss(self, loss: Callable[..., Tensor], x: Tensor, targets: Tensor) -> Tensor:
+        """loss: one of lstm_torch.decoder_loss. x [T,B,H], targets [T,B]."""
         decoder = self.network.decoder
-        return x.flatten(0, 1), decoder.weight, decoder.bias, targets.flatten()
+        rows, ids = x.flatten(0, 1), targets.flatten()
+        return loss(rows, decoder.weight, decoder.bias, ids, bf16=self.bf16, multiple=self.multiple)
 
     def forward(
         self, inputs: Tensor, targets: Tensor, state: TorchState, masks: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, TorchState]:
         """inputs, targets: int64 [T,B]. Mean loss in nats, penalty, and the next state."""
         y, x, next_state = self.activations(inputs, state, masks)
-        loss = linear_cross_entropy(*self.decoded(x, targets), bf16=self.bf16)
+        loss = self.decoder_loss(linear_cross_entropy, x, targets)
         return loss, penalty(self.network.config, x, y), next_state

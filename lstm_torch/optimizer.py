@@ -28,7 +28,8 @@ def _fused(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.opt
     if config.optimizer in ("sgd", "nt-asgd"):
         return torch.optim.SGD(parameters, weight_decay=decay, fused=True)
     adam = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return adam(parameters, betas=(config.beta1, config.beta2), eps=config.eps, weight_decay=decay, fused=True)
+    betas, capturable = (config.beta1, config.beta2), parameters[0].is_cuda
+    return adam(parameters, betas=betas, eps=config.eps, weight_decay=decay, fused=True, capturable=capturable)
 
 
 class Optimizer:
@@ -45,8 +46,9 @@ class Optimizer:
         self.average: dict[str, Tensor] = {}  # empty while averaging has not begun
         self._exchanged = False
 
-    def step(self, lr: float, finite: Tensor) -> None:
-        """finite: bool []; where it is False, nothing changes."""
+    def step(self, lr: float | Tensor, finite: Tensor) -> None:
+        """finite: bool []; where it is False, nothing changes. lr: a float32 [] on the device is read there, each time
+        that a captured graph runs; the fused updates of CUDA take no other dtype."""
         self.require_own_parameters()
         for group in self.fused.param_groups:
             group["lr"] = lr

@@ -90,13 +90,14 @@ def test_loss_and_gradients_equal_the_plain_ones_in_float64(rows, device, sizes,
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("N", "H", "V", "rows"), [(50, 32, 75, 50), (50, 32, 75, 16), (7, 300, 1000, 2)])
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bf16"])
-def test_float32_and_bf16_are_off_by_no_more_than_their_rounding(bf16, N, H, V, rows, device, monkeypatch):
+@pytest.mark.parametrize("multiple", [1, 64])
+def test_float32_and_bf16_are_off_by_no_more_than_their_rounding(multiple, bf16, N, H, V, rows, device, monkeypatch):
     in_blocks_of(rows, V, monkeypatch)
     x, weight, bias, targets = case(N, H, V, seed=3, scale=0.3)
     rounded = [array.float() for array in (x, weight, bias)]
     exact = [array.double() for array in rounded]
     arguments = [array.to(device) for array in (*rounded, targets)]
-    actual = loss_and_gradients(linear_cross_entropy, *arguments, bf16=bf16)
+    actual = loss_and_gradients(linear_cross_entropy, *arguments, bf16=bf16, multiple=multiple)
     allowed = bounds(*exact, targets, UNIT[torch.float32], BF16_UNIT if bf16 else 0.0)
     for got, wanted, bound in zip(actual, loss_and_gradients(plain, *exact, targets), allowed):
         assert got.dtype == torch.float32
@@ -136,6 +137,22 @@ def test_a_product_overwrites_or_adds_and_what_memory_held_before_does_not_count
     assert (out - expected).abs().max() <= bound
     add_product(out, a, b.T, bf16=bf16)
     assert (out - 2 * expected).abs().max() <= 2 * bound + 60 * UNIT[torch.float32]
+
+
+@pytest.mark.row("BW28")
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("rows", [3, 100], ids="blocks of {}".format)
+@given(sizes=sizes, seed=seeds, multiple=st.sampled_from([2, 8, 64]), upstream=st.sampled_from([1.0, -2.5]))
+def test_a_padded_vocabulary_changes_nothing_but_rounding(rows, device, sizes, seed, multiple, upstream):
+    arguments = [array.to(device) for array in case(*sizes, seed, scale=3.0)]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        in_blocks_of(rows, sizes[2] + -sizes[2] % multiple, monkeypatch)
+        actual = loss_and_gradients(linear_cross_entropy, *arguments, upstream, multiple=multiple)
+        total = summed_cross_entropy(*arguments, multiple=multiple)
+    for got, wanted in zip(actual, loss_and_gradients(plain, *arguments, upstream)):
+        assert got.shape == wanted.shape
+        assert (got - wanted).abs().max() <= 1e-12 * max(1, wanted.abs().max())
+    assert float(total) == pytest.approx(sizes[0] * float(actual[0]), rel=1e-13)
 
 
 def test_the_global_switch_for_bf16_factors_is_back_even_after_an_error():
