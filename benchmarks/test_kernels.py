@@ -1,7 +1,7 @@
 """Speed of the kernels beside their plain NumPy forms: what / shape / implementation.
 
-In a normal test run (`--benchmark-disable`) each runs once; `pytest benchmarks/test_kernels.py --benchmark-enable` times
-them. Either way the two forms agree first.
+In a normal test run (`--benchmark-disable`) each runs once; `pytest benchmarks/test_kernels.py --benchmark-enable`
+times them. Either way the two forms agree first.
 """
 
 from collections.abc import Callable
