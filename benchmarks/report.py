@@ -56,36 +56,6 @@ class CaseResult:
         return {**facts, "peer": self.peer, "contenders": contenders}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    name: str
-    command: str
-    date: str
-    cases: list[CaseResult]
-    roofline: Roofline | None = None
-    environment: Mapping[str, Any] = field(default_factory=lambda: on_this_machine())
-
-    def limit(self, case: CaseResult) -> float | None:
-        return self.roofline.limit(case.case) if self.roofline and case.case else None
-
-    def to_dict(self) -> dict[str, Any]:
-        facts = {"name": self.name, "date": self.date, "command": self.command, "environment": self.environment}
-        cases = [case.to_dict(self.limit(case)) for case in self.cases]
-        return facts | {"cases": cases, "roofline": self.roofline and _rates(self.roofline)}
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1) + "\n"
-
-    def to_markdown(self) -> str:
-        tables = [_case_table(case, self.limit(case)) for case in self.cases]
-        limits = [_roofline_table(self.roofline)] if self.roofline else []
-        return "\n\n".join([f"# {self.name}", measured_on(self), *tables, *limits]) + "\n"
-
-
-def result_paths(folder: Path, date: str, name: str) -> list[Path]:
-    return [folder / f"{date[:10]}-{name}{suffix}" for suffix in (".json", ".md")]
-
-
 def on_this_machine() -> dict[str, object]:
     return environment() | _threads()
 
@@ -109,6 +79,36 @@ def _torch() -> dict[str, object]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "blas": "MKL" if torch.backends.mkl.is_available() else "not MKL",
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    name: str
+    command: str
+    date: str
+    cases: list[CaseResult]
+    roofline: Roofline | None = None
+    environment: Mapping[str, Any] = field(default_factory=on_this_machine)
+
+    def limit(self, case: CaseResult) -> float | None:
+        return self.roofline.limit(case.case) if self.roofline and case.case else None
+
+    def to_dict(self) -> dict[str, Any]:
+        facts = {"name": self.name, "date": self.date, "command": self.command, "environment": self.environment}
+        cases = [case.to_dict(self.limit(case)) for case in self.cases]
+        return facts | {"cases": cases, "roofline": self.roofline and _rates(self.roofline)}
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1) + "\n"
+
+    def to_markdown(self) -> str:
+        tables = [_case_table(case, self.limit(case)) for case in self.cases]
+        limits = [_roofline_table(self.roofline)] if self.roofline else []
+        return "\n\n".join([f"# {self.name}", measured_on(self), *tables, *limits]) + "\n"
+
+
+def result_paths(folder: Path, date: str, name: str) -> list[Path]:
+    return [folder / f"{date[:10]}-{name}{suffix}" for suffix in (".json", ".md")]
 
 
 class _Run(Protocol):

@@ -47,14 +47,15 @@ def bench(*cases: str, quick: Quick = False, rounds: int = 15, out: Path | None 
     chosen = _chosen(cases, tuple(CASES), "case")
     now, paths = _begin(quick, rounds, out, name)
     taken, warmups = (QUICK_ROUNDS, 1) if quick else (rounds, 2)
-    results = [run_case(CASES[case], rounds=taken, warmups=warmups, progress=show_progress) for case in chosen]
     of_models = [case for case in map(CASES.__getitem__, chosen) if not isinstance(case, StartCase)]
+    roofline = measured(of_models, QUICK if quick else FULL, show_progress) if of_models else None
+    results = [run_case(CASES[case], rounds=taken, warmups=warmups, progress=show_progress) for case in chosen]
     report = Report(
         name=f"{name}, quick: not to be quoted" if quick else name,
         date=now,
         command=_command("lstm bench", cases, quick, rounds),
         cases=results,
-        roofline=measured(of_models, QUICK if quick else FULL, show_progress) if of_models else None,
+        roofline=roofline,
     )
     show_progress("")
     _end(report.to_json(), report.to_markdown(), paths)
