@@ -62,7 +62,10 @@ def _of_cases(found: Mapping[str, Any]) -> "Iterator[tuple[str, Figure]]":
     yield "ratio", _bars(found, found["cases"], "times_peer_speed", "times the peer's speed")
     limited = [case for case in found["cases"] if case.get("limit_seconds")]
     if limited:
-        yield "limit", _bars(found, limited, "share_of_limit", "share of the time that its products alone take")
+        yield (
+            "limit",
+            _bars(found, limited, "share_of_limit", "share of the limit, that is of the products alone"),
+        )
 
 
 def _bars(found: Mapping[str, Any], cases: list[Mapping[str, Any]], key: str, label: str) -> "Figure":
@@ -85,11 +88,11 @@ def _case_bars(axes: "Axes", case: Mapping[str, Any], key: str) -> None:
     ]
     medians = [spread["median"] for spread in spreads]
     whiskers = [[m - s["low"] for m, s in zip(medians, spreads)], [s["high"] - m for m, s in zip(medians, spreads)]]
-    colours = ["0.65" if name in case["peers"] else "tab:blue" for name in names]
+    colours = ["0.8" if name in case["peers"] else "#7fb2dd" for name in names]
     axes.barh(names, medians, xerr=whiskers, color=colours, ecolor="0.2", capsize=2)
     axes.axvline(1, color="0.2", linewidth=0.8)
     for name, median in zip(names, medians):
-        axes.annotate(f" {median:.2f}", (0, name), color="white", va="center", fontsize=8)
+        axes.annotate(f" {median:.2f}", (0, name), va="center", fontsize=8)
     axes.set_title(case["title"], fontsize=9, loc="left")
 
 
