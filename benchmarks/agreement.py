@@ -15,7 +15,7 @@ SGD keeps nothing, but its update is linear in the gradient, and so is the proof
 
 A step that long stands far above the rounding of p, and with a clip that low the weight decay w is a part of it.
 
-The truth is computed at full size, AWD-LSTM's too: two steps of it are two minutes and 4 GB, once for all contenders,
+The truth is computed at full size, AWD-LSTM's too: two steps of it are two minutes and 3 GB, once for all contenders,
 which is little beside timing them. A smaller vocabulary would leave out the blocks of rows that the twins' decoders
 take at this one and at no small one.
 

@@ -111,6 +111,8 @@ def _of_sweeps(found: Mapping[str, Any]) -> "Iterator[tuple[str, Figure]]":
 def _cost(axes: "Axes", sweep: Mapping[str, Any]) -> None:
     from statistics import median
 
+    from matplotlib.ticker import LogLocator
+
     values = sweep["values"]
     for number, (name, by_point) in enumerate(sweep["seconds"].items()):
         law, colour = sweep["fits"][name]["law"], f"C{number}"
@@ -122,6 +124,8 @@ def _cost(axes: "Axes", sweep: Mapping[str, Any]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(values, list(map(str, values)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.set_xlabel(sweep["dimension"])
     axes.legend(fontsize=7)
