@@ -9,6 +9,7 @@ import gc
 import itertools
 import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,8 +68,8 @@ def test_a_step_makes_its_masks_and_its_state_and_nothing_else(case: StepCase) -
 def test_one_copy_of_a_layers_output_is_caught(case: StepCase, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = Network.forward
 
-    def copying(self: Network, *arguments: object) -> object:
-        x, state = forward(self, *arguments)
+    def copying(self: Network, *arguments: Any, **named: Any) -> Any:
+        x, state = forward(self, *arguments, **named)
         return x.copy(), state
 
     monkeypatch.setattr(Network, "forward", copying)
@@ -78,9 +79,9 @@ def test_one_copy_of_a_layers_output_is_caught(case: StepCase, monkeypatch: pyte
 def test_logits_that_are_made_anew_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     backward = Network.backward
 
-    def wasteful(self: Network, *arguments: object) -> object:
+    def wasteful(self: Network, *arguments: Any, **named: Any) -> Any:
         np.empty((WORDS.tokens, WORDS.config.vocab_size), np.float32)
-        return backward(self, *arguments)
+        return backward(self, *arguments, **named)
 
     monkeypatch.setattr(Network, "backward", wasteful)
     assert most_allocated(WORDS) > allowed(WORDS)
