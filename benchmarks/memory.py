@@ -8,6 +8,7 @@ parent's), so that it is what a user needs: interpreter, libraries and compilati
 held before the model was built.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -48,6 +49,17 @@ def of_this_process(field: str) -> int:
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise UsageError(f"/proc/self/status has no {field}: memory is measured on Linux only")
+
+
+def forget_peak() -> None:
+    """From now on the high-water mark of this process is what it holds now: proc(5), clear_refs. Linux only."""
+    with contextlib.suppress(OSError):  # then `peak` has what was needed to build the model in it
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak() -> int | None:
+    """Bytes: the most that this process held, since `forget_peak`; None where the system does not tell."""
+    return of_this_process("VmHWM") if Path("/proc/self/status").exists() else None
 
 
 def take_plain_cross_entropy() -> None:

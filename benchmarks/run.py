@@ -2,58 +2,98 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from benchmarks.agreement import prove_sampler, prove_trainer, step_truth
-from benchmarks.cases import SampleCase, StepCase
-from benchmarks.contenders import SAMPLERS, TRAINERS
-from benchmarks.pairs import interleave
+from benchmarks.agreement import greedy_truth, prove_sampler, prove_trainer, step_truth
+from benchmarks.cases import Case, SampleCase, StartCase, StepCase
+from benchmarks.contenders import contenders, left_out
+from benchmarks.pairs import Seconds, interleave
 from benchmarks.quiet import Watch, wait_until_idle
 from benchmarks.report import CaseResult
+from benchmarks.start import NOTHING, children_cpu_seconds, commands, prove_start, turn_of
 from benchmarks.worker import Worker
+from lstm_ref.core.errors import UsageError
 
 Progress = Callable[[str], None]
 
 PROVED_TRAINERS = "Before: two steps of each agreed with the plain float64 model; own masks: at dropout 0."
 PROVED_SAMPLERS = "Before: each wrote the plain float64 model's greedy texts, and drew from its top k only."
+PROVED_START = "Before: each printed what it should."
 
 
-def run_case(case: StepCase | SampleCase, *, rounds: int, warmups: int, progress: Progress) -> CaseResult:
+def run_case(case: Case, *, rounds: int, warmups: int, progress: Progress) -> CaseResult:
     """Raises ConformanceError if a contender is wrong: then nothing is timed."""
-    if isinstance(case, StepCase):
-        prove_trainers(case, progress)
-        proved, peers = PROVED_TRAINERS, {name: entry.peer for name, entry in TRAINERS.items()}
-    else:
-        prove_samplers(case, progress)
-        proved, peers = PROVED_SAMPLERS, {name: entry.peer for name, entry in SAMPLERS.items()}
+    if isinstance(case, StartCase):
+        return _run_start(case, rounds=rounds, warmups=warmups, progress=progress)
+    entries = contenders(case)
+    peers = tuple(name for name, entry in entries.items() if entry.peer)
+    if not peers:
+        raise UsageError(f"{case.title}: no peer is installed to compare with: pip install 'lstm-parity[torch,onnx]'")
+    prove(case, progress)
     wait_until_idle()
     with contextlib.ExitStack() as stack:
-        workers = {name: stack.enter_context(Worker(case, name)) for name in peers}
-
+        workers = {name: stack.enter_context(Worker(case, name)) for name in entries}
         turns = {name: worker.turn for name, worker in workers.items()}
-        # The first rounds are not kept: they compile, allocate, and choose algorithms.
-        interleave(turns, warmups, lambda line: progress(f"{case.title}, warm-up, {line}"))
-        watch = Watch.start(lambda: time.process_time() + sum(worker.cpu_seconds for worker in workers.values()))
-        seconds = interleave(turns, rounds, lambda line: progress(f"{case.title}, {line}"))
-        others = watch.others()
+        seconds, others = timed(
+            turns,
+            lambda: time.process_time() + sum(worker.cpu_seconds for worker in workers.values()),
+            rounds=rounds,
+            warmups=warmups,
+            progress=lambda line: progress(f"{case.title}, {line}"),
+        )
+        peaks = {name: worker.peak_bytes for name, worker in workers.items() if worker.peak_bytes is not None}
     return CaseResult(
         title=case.title,
         unit=case.unit,
-        proved=proved,
-        peers=tuple(name for name, peer in peers.items() if peer),
+        proved=PROVED_TRAINERS if isinstance(case, StepCase) else PROVED_SAMPLERS,
+        peers=peers,
         seconds=seconds,
         others=others,
+        case=case,
+        peaks=peaks,
+        left_out=left_out(case),
     )
 
 
-def prove_trainers(case: StepCase, progress: Progress) -> None:
-    for name, entry in TRAINERS.items():
+def timed(
+    turns: Mapping[str, Callable[[], float]],
+    own_cpu_seconds: Callable[[], float],
+    *,
+    rounds: int,
+    warmups: int,
+    progress: Progress,
+) -> tuple[Seconds, float | None]:
+    """The times, and the share of the machine that others took. The first rounds are not kept: they compile, allocate,
+    and choose algorithms."""
+    interleave(turns, warmups, lambda line: progress(f"warm-up, {line}"))
+    watch = Watch.start(own_cpu_seconds)
+    seconds = interleave(turns, rounds, progress)
+    return seconds, watch.others()
+
+
+def prove(case: StepCase | SampleCase, progress: Progress) -> None:
+    """Every contender of the case."""
+    for name, entry in contenders(case).items():
         progress(f"{case.title}, proving: {name}")
-        prove_trainer(name, entry, case)
+        if isinstance(case, StepCase):
+            prove_trainer(name, entry, case)
+        else:
+            prove_sampler(name, entry.build(case), case)
     step_truth.cache_clear()  # it is large
+    greedy_truth.cache_clear()
 
 
-def prove_samplers(case: SampleCase, progress: Progress) -> None:
-    for name, entry in SAMPLERS.items():
+def _run_start(case: StartCase, *, rounds: int, warmups: int, progress: Progress) -> CaseResult:
+    for name in commands():
         progress(f"{case.title}, proving: {name}")
-        prove_sampler(name, entry.build(case), case)
+        prove_start(name)
+    seconds, others = timed(
+        {name: turn_of(name) for name in commands()},
+        lambda: time.process_time() + children_cpu_seconds(),
+        rounds=rounds,
+        warmups=warmups,
+        progress=lambda line: progress(f"{case.title}, {line}"),
+    )
+    return CaseResult(
+        title=case.title, unit=case.unit, proved=PROVED_START, peers=(NOTHING,), seconds=seconds, others=others
+    )

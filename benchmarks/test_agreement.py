@@ -8,27 +8,32 @@ import pytest
 
 from benchmarks import run
 from benchmarks.agreement import greedy_truth, prove_sampler, prove_trainer
-from benchmarks.cases import SampleCase, StepCase
-from benchmarks.contenders import SAMPLERS, TRAINERS, Trainer, TrainerEntry
+from benchmarks.cases import StepCase, characters
+from benchmarks.contenders import Trainer, TrainerEntry, contenders
 from benchmarks.contenders.notebook import NotebookTrainer
+from benchmarks.contenders.torch_lstm import TorchLSTMTrainer
+from benchmarks.contenders.torch_words import TorchWordTrainer
 from benchmarks.contenders.twins import TwinSampler, TwinTrainer
+from benchmarks.small import AWD, BF16, SAMPLE, STEPS
+from benchmarks.small import CHARACTERS as STEP
 from lstm_ref.core.batching import Window
 from lstm_ref.core.draws import Draws
 from lstm_ref.core.errors import ConformanceError
 
-STEP = StepCase(vocab_size=14, hidden_sizes=(9, 9), batch_size=3, seq_length=6)
-SAMPLE = SampleCase(vocab_size=15, hidden_sizes=(10, 10), length=8)
+IN_FULL = {kind: replace(case, precision="float64") for kind, case in STEPS.items() if kind != "bf16"}
+SAMPLE_IN_FULL = replace(SAMPLE, precision="float64")
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-def test_every_trainer_agrees_in_float64_to_its_last_digits(name: str) -> None:
-    prove_trainer(name, TRAINERS[name], replace(STEP, dtype="float64"))
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, case in IN_FULL.items() for name in contenders(case)]
+)
+def test_every_trainer_agrees_in_float64_to_its_last_digits(kind: str, name: str) -> None:
+    prove_trainer(name, contenders(IN_FULL[kind])[name], IN_FULL[kind])
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", contenders(SAMPLE_IN_FULL))
 def test_every_sampler_writes_the_greedy_text_in_float64(name: str) -> None:
-    case = replace(SAMPLE, dtype="float64")
-    prove_sampler(name, SAMPLERS[name].build(case), case)
+    prove_sampler(name, contenders(SAMPLE_IN_FULL)[name].build(SAMPLE_IN_FULL), SAMPLE_IN_FULL)
 
 
 class _AddsGradientsUp(NotebookTrainer):
@@ -54,7 +59,7 @@ class _SwapsTwoGates(NotebookTrainer):
 class _MisplacesOneTarget(NotebookTrainer):
     def step(self, window: Window) -> float:
         targets = window.targets.copy()
-        targets[-1, 0] = (targets[-1, 0] + 1) % STEP.vocab_size
+        targets[-1, 0] = (targets[-1, 0] + 1) % STEP.config.vocab_size
         return super().step(Window(window.inputs, targets))
 
 
@@ -78,7 +83,7 @@ WRONG_TRAINERS: Mapping[str, Callable[[StepCase], Trainer]] = {
     "returns no number": _ReturnsNoNumber,
     "clips at twice the norm": lambda case: NotebookTrainer(replace(case, clip=2 * case.clip)),
     "learns twice as fast": lambda case: NotebookTrainer(replace(case, lr=2 * case.lr)),
-    "drops out in secret": lambda case: NotebookTrainer(replace(case, dropout=0.1)),
+    "drops out in secret": lambda case: NotebookTrainer(replace(case, config=characters(14, 9, 9))),
 }
 
 
@@ -88,14 +93,81 @@ def test_a_wrong_trainer_is_refused(fault: str) -> None:
         prove_trainer(fault, TrainerEntry(build=WRONG_TRAINERS[fault]), STEP)
 
 
+class _NeverDecays(TorchWordTrainer):
+    def __init__(self, case: StepCase):
+        super().__init__(replace(case, optimizer=replace(case.optimizer, weight_decay=0.0)), shared_masks=True)
+
+
+class _DrawsAMaskAStep(TorchWordTrainer):
+    """Dropout that is not locked."""
+
+    def __init__(self, case: StepCase):
+        config = replace(case.config, dropout_locked=False)
+        super().__init__(replace(case, config=config), shared_masks=True)
+
+
+class _UntiesTheDecoder(TorchWordTrainer):
+    def __init__(self, case: StepCase):
+        super().__init__(case, shared_masks=True)
+        self._decoder.weight = type(self._decoder.weight)(self._embedding.weight.detach().clone())
+
+
+def _without(**changes: float) -> Callable[[StepCase], Trainer]:
+    def build(case: StepCase) -> Trainer:
+        return TorchWordTrainer(replace(case, config=replace(case.config, **changes)), shared_masks=True)
+
+    return build
+
+
+WRONG_WORD_TRAINERS: Mapping[str, Callable[[StepCase], Trainer]] = {
+    "never decays the weights": _NeverDecays,
+    "has a mask a step": _DrawsAMaskAStep,
+    "unties the decoder": _UntiesTheDecoder,
+    "drops no word": _without(dropout_embedding=0.0),
+    "drops no recurrent weight": _without(weight_drop=0.0),
+    "drops no input": _without(dropout_input=0.0),
+    "regularises no activation": _without(ar_alpha=0.0),
+    "regularises no change of it": _without(tar_beta=0.0),
+    "learns a thousandth faster": lambda case: TorchWordTrainer(replace(case, lr=1.001 * case.lr), shared_masks=True),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_WORD_TRAINERS)
+def test_a_wrong_trainer_of_words_is_refused(fault: str) -> None:
+    with pytest.raises(ConformanceError, match="allowed"):
+        prove_trainer(fault, TrainerEntry(build=WRONG_WORD_TRAINERS[fault], shared_masks=True), AWD)
+
+
+class _SwapsTwoGatesInBf16(TorchLSTMTrainer):
+    def step(self, window: Window) -> float:
+        if self._case.precision == "bf16":
+            params = self.parameters()
+            i, f, g, o = np.split(params["lstm.bias_ih_l1"], 4)
+            self.load_parameters({**params, "lstm.bias_ih_l1": np.concatenate([f, i, g, o])})
+        return super().step(window)
+
+
+def test_what_is_wrong_in_bf16_only_is_refused() -> None:
+    prove_trainer("right", TrainerEntry(build=TorchLSTMTrainer), BF16)
+    with pytest.raises(ConformanceError, match="bf16, step 1"):
+        prove_trainer("wrong", TrainerEntry(build=_SwapsTwoGatesInBf16), BF16)
+
+
+def test_a_bf16_contender_that_is_a_little_wrong_is_refused_in_float32() -> None:
+    """What bf16's rounding would hide."""
+    entry = TrainerEntry(build=lambda case: TorchLSTMTrainer(replace(case, clip=1.001 * case.clip)))
+    with pytest.raises(ConformanceError, match="float32, step 1"):
+        prove_trainer("wrong", entry, BF16)
+
+
 def test_a_trainer_with_other_masks_than_the_shared_ones_is_refused() -> None:
     with pytest.raises(ConformanceError, match="step 1: loss"):
         prove_trainer("masks", TrainerEntry(build=_HasMasksOfItsOwn, shared_masks=True), STEP)
 
 
 def test_nothing_is_timed_if_one_contender_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = TRAINERS["NumpyLM"]
-    monkeypatch.setattr(run, "TRAINERS", {"right": right, "wrong": TrainerEntry(build=_ForgetsTheState, peer=True)})
+    entries = {"right": contenders(STEP)["NumpyLM"], "wrong": TrainerEntry(build=_ForgetsTheState, peer=True)}
+    monkeypatch.setattr(run, "contenders", lambda case: entries)
     lines: list[str] = []
     with pytest.raises(ConformanceError, match="wrong"):
         run.run_case(STEP, rounds=1, warmups=0, progress=lines.append)
@@ -109,7 +181,7 @@ class _TakesTheSecondBest(TwinSampler):
 
 class _IgnoresTopK(TwinSampler):
     def text(self, prime: str, size: int, top_k: int, seed: int) -> str:
-        return super().text(prime, size, 1 if top_k == 1 else SAMPLE.vocab_size, seed)
+        return super().text(prime, size, 1 if top_k == 1 else SAMPLE.config.vocab_size, seed)
 
 
 class _StopsOneEarly(TwinSampler):

@@ -1,25 +1,26 @@
-"""What a benchmark run leaves behind, and the command that makes it."""
+"""What a benchmark run leaves behind: a table to read and a file to compute with."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import run
-from benchmarks.cases import CASES, CHARACTER_STEP, SampleCase, StepCase
-from benchmarks.contenders import SAMPLERS, TRAINERS
+from benchmarks.cases import CHARACTER_SAMPLE, CHARACTER_STEP
+from benchmarks.products import flops
 from benchmarks.report import CaseResult, Report
+from benchmarks.roofline import Roofline, _single, groups
 
-SMALL = {
-    "small-step": StepCase(vocab_size=12, hidden_sizes=(7, 7), batch_size=3, seq_length=5),
-    "small-sample": SampleCase(vocab_size=15, hidden_sizes=(10, 10), length=8),
-}
+RATES = {"numpy": 2e11, "torch": 1e11}
+
+
+def _roofline() -> Roofline:
+    """Every product at 200 GFLOP/s with NumPy and at half of it with torch."""
+    asked = [_single(group) for case in (CHARACTER_STEP, CHARACTER_SAMPLE) for group in groups(case)]
+    return Roofline({"float32": dict.fromkeys(asked, RATES)}, {"numpy": 1e10})
 
 
 def _report(others: float | None = 0.01) -> Report:
-    seconds = {"slow": [0.4, 0.2, 0.3], "fast": [0.1, 0.2, 0.15], "other": [0.05, 0.1, 0.075]}
+    seconds = {"slow": [4.0, 2.0, 3.0], "fast": [1.0, 2.0, 1.5], "other": [0.5, 1.0, 0.75]}
     case = CaseResult(
         title="a case",
         unit="step",
@@ -27,8 +28,11 @@ def _report(others: float | None = 0.01) -> Report:
         peers=("slow", "fast"),
         seconds=seconds,
         others=others,
+        case=CHARACTER_STEP,
+        peaks={"slow": 400 << 20, "fast": 200 << 20, "other": 100 << 20},
+        left_out={"absent": "no such library"},
     )
-    return Report(name="name", command="python -m benchmarks", date="2001-02-03T04:05+00:00", cases=[case])
+    return Report(name="name", command="lstm bench", date="2001-02-03T04:05+00:00", cases=[case], roofline=_roofline())
 
 
 def test_the_peer_is_the_fastest_of_the_peers_and_ratios_are_by_round() -> None:
@@ -36,15 +40,30 @@ def test_the_peer_is_the_fastest_of_the_peers_and_ratios_are_by_round() -> None:
     assert case["peer"] == "fast"
     assert case["contenders"]["other"]["times_peer_speed"] == {"median": 2.0, "low": 2.0, "high": 2.0}
     assert case["contenders"]["slow"]["times_peer_speed"]["median"] == 0.5
-    assert case["contenders"]["other"]["seconds_by_round"] == [0.05, 0.1, 0.075]
+    assert case["contenders"]["other"]["seconds_by_round"] == [0.5, 1.0, 0.75]
+
+
+def test_work_share_of_the_limit_and_memory_stand_in_the_file_and_in_the_table() -> None:
+    case = json.loads(_report().to_json())["cases"][0]
+    assert case["work_flop"] == flops(CHARACTER_STEP)
+    assert case["limit_seconds"] == pytest.approx(flops(CHARACTER_STEP) / RATES["numpy"])  # of the faster library
+    other = case["contenders"]["other"]
+    assert other["flops"] == pytest.approx(flops(CHARACTER_STEP) / 0.75)
+    assert other["share_of_limit"] == pytest.approx(case["limit_seconds"] / 0.75)
+    assert other["peak_bytes"] == 100 << 20
+    (row,) = [line for line in _report().to_markdown().splitlines() if line.startswith("| other")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[3:] == ["326", "163%", "100", "0.50"]
+    assert "Left out: absent (no such library)." in _report().to_markdown()
+    assert "244.9 GFLOP" in _report().to_markdown()
 
 
 def test_a_report_says_what_it_was_measured_on() -> None:
     facts = json.loads(_report().to_json())["environment"]
     assert {"versions", "processor", "cores", "numpy_blas", "thread_pools", "torch"} <= facts.keys()
-    assert {"numpy", "torch", "python"} <= facts["versions"].keys()
+    assert {"numpy", "torch", "onnxruntime", "python"} <= facts["versions"].keys()
     assert all(pool["num_threads"] >= 1 for pool in facts["thread_pools"])
-    for word in ("2001-02-03", "processor", "threads", "BLAS", "TF32", "versions", "`python -m benchmarks`"):
+    for word in ("2001-02-03", "processor", "threads", "BLAS", "TF32", "versions", "`lstm bench`", "GB/s"):
         assert word in _report().to_markdown()
 
 
@@ -58,58 +77,6 @@ def test_a_report_names_no_place_on_the_machine() -> None:
     ("others", "verdict"), [(0.01, "took 1%"), (0.5, "took 50% of the machine meanwhile: NOT"), (None, "not known")]
 )
 def test_a_report_says_whether_the_machine_was_quiet(others: float | None, verdict: str) -> None:
-    assert verdict in _report(others).to_markdown()
-    assert ("NOT" in _report(others).to_markdown()) == (others == 0.5)
-
-
-def test_the_command_proves_times_and_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(command, "CASES", SMALL)
-    monkeypatch.setattr(run, "TRAINERS", {name: TRAINERS[name] for name in ("NumpyLM", "torch nn.LSTM")})
-    monkeypatch.setattr(run, "SAMPLERS", {name: SAMPLERS[name] for name in ("NumpyLM", "the notebook's own")})
-    assert command.run(["--quick", "--out", str(tmp_path)]) == 0
-    out, err = capsys.readouterr()
-    (written,) = tmp_path.glob("*-character.json")
-    report = json.loads(written.read_text(encoding="utf-8"))
-    assert [set(case["contenders"]) for case in report["cases"]] == [
-        {"NumpyLM", "torch nn.LSTM"},
-        {"NumpyLM", "the notebook's own"},
-    ]
-    for case in report["cases"]:
-        for times in case["contenders"].values():
-            assert len(times["seconds_by_round"]) == command.QUICK_ROUNDS
-            assert all(0 < seconds < math.inf for seconds in times["seconds_by_round"])
-    assert written.with_suffix(".md").read_text(encoding="utf-8") == out.rstrip("\n") + "\n"
-    assert max(len(line) for line in out.splitlines() if not line.startswith("|")) <= 100
-    assert max(map(len, out.splitlines())) <= 110  # a row is as wide as its numbers, on a busy machine wider
-    assert "proving: NumpyLM" in err
-    assert str(tmp_path) not in report["command"]
-    assert command.run(["--quick", "--out", str(tmp_path)]) == 2
-    assert "is there already" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["no-such-case"], "unknown case"),
-        (["--rounds", "6"], "at least 7"),
-        (["--no-such-option"], "error: "),
-        (["--rounds", "many"], "error: "),
-    ],
-)
-def test_a_wrong_command_line_is_one_line_and_exit_code_2(
-    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command.run(arguments) == 2
-    out, err = capsys.readouterr()
-    assert complaint in err
-    assert err.count("\n") == 1
-    assert out == ""
-
-
-def test_the_full_step_is_that_of_the_original_notebook() -> None:
-    step = CHARACTER_STEP
-    assert CASES["character-step"] is step
-    assert (step.vocab_size, step.hidden_sizes, step.batch_size, step.seq_length) == (83, (512, 512), 128, 100)
-    assert (step.dropout, step.lr, step.clip, step.dtype) == (0.5, 0.001, 5.0, "float32")
+    text = " ".join(_report(others).to_markdown().split())
+    assert verdict in text
+    assert ("NOT" in text) == (others == 0.5)

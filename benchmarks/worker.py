@@ -6,7 +6,7 @@ and 4 % less (medians of 15 pairs, one thread each; quartiles -0.1 to 2.1, -4.8 
 each has its own, with what its users load and nothing else. A worker answers only when its threads sleep (quiet.py).
 
 Requests and answers are lines: first the case and the contender's name, then one empty line a turn, answered by the
-seconds of a unit and the CPU seconds of the process so far.
+seconds of a unit, the CPU seconds of the process so far, and the most memory it held since the model was built.
 """
 
 import contextlib
@@ -23,25 +23,30 @@ from typing import Self
 
 from benchmarks.cases import SampleCase, StepCase, case_from_json, case_to_json
 from benchmarks.contenders import SAMPLERS, TRAINERS
+from benchmarks.memory import forget_peak, peak
 from benchmarks.quiet import wait_until_idle
 
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LEAD_IN = 10  # characters written before the clock starts: between turns the weights have left the caches
 
 
 class Worker:
-    """The other end: builds `name` for `case` in a process of its own, and ends it with the context."""
+    """The other end: builds `name` for `case` in a process of its own, and ends it with the context.
 
-    def __init__(self, case: StepCase | SampleCase, name: str):
+    threads: of each of its pools; None: what they take by themselves. peak_bytes: see `benchmarks.memory.peak`."""
+
+    def __init__(self, case: StepCase | SampleCase, name: str, threads: int | None = None):
         self._name = name
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker"],
             cwd=Path(__file__).parent.parent,
+            env=os.environ | (dict.fromkeys(POOLS, str(threads)) if threads else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the workers
         )
-        self.cpu_seconds = 0.0
+        self.cpu_seconds, self.peak_bytes = 0.0, None
         self._send(case_to_json(case))
         self._send(json.dumps(name))
 
@@ -53,7 +58,7 @@ class Worker:
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the process of {self._name} ended with code {self._process.wait()}; see above")
-        seconds, self.cpu_seconds = json.loads(answer)
+        seconds, self.cpu_seconds, self.peak_bytes = json.loads(answer)
         return seconds
 
     def _send(self, line: str) -> None:
@@ -101,10 +106,11 @@ def serve() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that what a library prints is no answer
     turn = build_turn(case_from_json(input()), json.loads(input()))
+    forget_peak()  # the parameters came as float64
     for _ in sys.stdin:
         seconds = turn()
         wait_until_idle()
-        print(json.dumps([seconds, time.process_time()]), file=answers, flush=True)
+        print(json.dumps([seconds, time.process_time(), peak()]), file=answers, flush=True)
 
 
 if __name__ == "__main__":

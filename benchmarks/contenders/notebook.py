@@ -23,9 +23,11 @@ class CharacterNet(nn.Module):
 
     def __init__(self, case: StepCase | SampleCase):
         super().__init__()
-        V, H, layers = case.vocab_size, case.hidden_sizes[0], len(case.hidden_sizes)
-        self.lstm = nn.LSTM(V, H, layers, dropout=case.dropout, batch_first=True)
-        self.dropout = nn.Dropout(case.dropout)
+        config = case.config
+        V, H, layers = config.vocab_size, config.hidden_sizes[0], len(config.hidden_sizes)
+        between = config.dropout_between if layers > 1 else 0.0
+        self.lstm = nn.LSTM(V, H, layers, dropout=between, batch_first=True)
+        self.dropout = nn.Dropout(config.dropout_output)
         self.fc = nn.Linear(H, V)
         self.to(getattr(torch, case.dtype))
         self.load_parameters(case.parameters())
@@ -73,7 +75,7 @@ class NotebookTrainer:
         return moments(self._optimizer, self._net.named())
 
     def step(self, window: Window) -> float:
-        inputs = torch.from_numpy(one_hot_rows(window.inputs.T, self._case.vocab_size, self._case.dtype))
+        inputs = torch.from_numpy(one_hot_rows(window.inputs.T, self._case.config.vocab_size, self._case.dtype))
         targets = torch.from_numpy(np.ascontiguousarray(window.targets.T))
         h, c = self._hidden
         self._net.zero_grad()
@@ -111,7 +113,7 @@ class NotebookSampler:
 
     def _predict(self, char: str, hidden: tuple[Tensor, Tensor], top_k: int) -> tuple[str, tuple[Tensor, Tensor]]:
         ids = np.array([[self._id_of[char]]])
-        x = torch.from_numpy(one_hot_rows(ids, self._case.vocab_size, self._case.dtype))
+        x = torch.from_numpy(one_hot_rows(ids, self._case.config.vocab_size, self._case.dtype))
         h, c = hidden
         logits, hidden = self._net(x, (h.detach(), c.detach()))
         p, candidates = F.softmax(logits, dim=1).detach().topk(top_k)

@@ -13,7 +13,8 @@ from lstm_ref.core.language_model import LanguageModel, SamplingPolicy, StepSett
 
 
 def _build(backend: str, case: StepCase | SampleCase) -> LanguageModel:
-    model = load_backend(backend)(case.config, optimizer=OptimizerConfig(), device="cpu", precision=case.dtype)
+    optimizer = case.optimizer if isinstance(case, StepCase) else OptimizerConfig()
+    model = load_backend(backend)(case.config, optimizer=optimizer, device="cpu", precision=case.precision)
     model.load_parameters(case.parameters())
     return model
 

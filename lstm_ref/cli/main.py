@@ -32,7 +32,10 @@ app.command("lstm_ref.cli.score:score", name="score", help="How well a checkpoin
 app.command("lstm_ref.cli.layout:app", name="layout", help="Weights of other systems, to and from ours.")
 app.command("lstm_ref.cli.doctor:doctor", name="doctor", help="What is installed, and whether it works.")
 # Verbs of the rooms above this one, found as backends are: by entry point.
-ABOVE = {"verify": "Is this LSTM right, and if not, which line is wrong?"}
+ABOVE = {
+    "verify": "Is this LSTM right, and if not, which line is wrong?",
+    "bench": "How fast is it, beside others and beside the limit?",
+}
 for _point in entry_points(group="lstm.verbs"):
     app.command(_point.value, name=_point.name, help=ABOVE.get(_point.name))
 OWN_HELP = ("demo", "train", "tune", "sample", "score", "doctor", *ABOVE)

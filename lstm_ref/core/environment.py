@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-PACKAGES = ("lstm-parity", "numpy", "numba", "safetensors", "torch", "optuna")
+PACKAGES = ("lstm-parity", "numpy", "numba", "safetensors", "torch", "onnxruntime", "optuna")
 
 
 def versions() -> dict[str, str]:

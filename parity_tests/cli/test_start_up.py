@@ -34,6 +34,9 @@ VERBS = {
     "layout convert": "lstm_ref.cli.layout:convert",
     "layout identify": "lstm_ref.cli.layout:identify_layout",
     "verify": "parity_tests.suite.command:verify",
+    "bench": "benchmarks.verb:bench",
+    "bench sweep": "benchmarks.verb:sweep",
+    "bench plot": "benchmarks.verb:plot",
 }
 HEAVY = {"torch", "numba", "llvmlite", "matplotlib", "requests", "pooch", "optuna"}
 
@@ -77,7 +80,7 @@ def test_the_help_of_a_verb_and_what_it_computes_with_numpy_leave_torch_and_the_
     from lstm_ref.cli import main
     from lstm_ref.core import presets
 
-    for verb in ("demo", "train", "tune", "sample", "score", "doctor", "data", "layout", "verify"):
+    for verb in ("demo", "train", "tune", "sample", "score", "doctor", "data", "layout", "verify", "bench"):
         assert main.run([verb, "--help"]) == 0
     Path("text.txt").write_text("The quick brown fox jumps over the lazy dog, and value for value. " * 40)
     presets.PRESETS["tiny"] = presets.PRESETS["tiny"].with_overrides(
@@ -165,7 +168,7 @@ def written_names(source: object) -> Iterator[tuple[str, str]]:
         given = [extra for extra in getattr(hints[parameter.name], "__metadata__", ()) if isinstance(extra, Parameter)]
         own = [extra.name[0] for extra in given if extra.name]
         dashed = f"--{parameter.name.replace('_', '-')}"
-        positional = parameter.kind is parameter.POSITIONAL_ONLY
+        positional = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL)
         if not dataclasses.is_dataclass(typing.get_type_hints(source)[parameter.name]):
             yield parameter.name, own[0] if own else parameter.name.upper() if positional else dashed
 
