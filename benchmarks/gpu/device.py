@@ -115,9 +115,9 @@ def wall_seconds(run: Callable[[], object], count: int, device: Device) -> float
     return (time.perf_counter() - began) / count
 
 
-def captured(run: Callable[[], None]) -> Callable[[], None]:
+def captured(run: Callable[[], None], pool: tuple[int, int] | None = None) -> Callable[[], None]:
     """`run` as a CUDA graph, after warm-up on another stream as PyTorch asks; what it reads and writes stays where it
-    is."""
+    is. pool: of torch.cuda.graph_pool_handle(), for graphs of which none reads what another left in it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -126,6 +126,6 @@ def captured(run: Callable[[], None]) -> Callable[[], None]:
     torch.cuda.current_stream().wait_stream(stream)
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, pool=pool):
         run()
     return graph.replay

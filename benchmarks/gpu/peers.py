@@ -141,7 +141,8 @@ class PeerSteps:
         self._step_of = {T: partial(self._step, T) for T in self._window}
         device.set_precision(options.precision)
         if options.graph:
-            self._step_of = {T: captured(step) for T, step in self._step_of.items()}
+            pool = torch.cuda.graph_pool_handle()
+            self._step_of = {T: captured(step, pool) for T, step in self._step_of.items()}
 
     def _fused(self) -> torch.optim.Optimizer:
         task, parameters = self._task, list(self._parameters.values())

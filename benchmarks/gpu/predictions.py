@@ -66,6 +66,7 @@ PREDICTIONS: dict[str, Prediction] = {
             "ours without padding, float32": 7.5 * MS,
             "ours without resident and graph, float32": 8.5 * MS,
             "ours without graph, float32": 8.2 * MS,
+            "ours without recurrence, float32": 7.5 * MS,
             "ours, bf16": 2.2 * MS,
             "ours, all switches off, bf16": 9 * MS,
             "ours without device_draws and graph, bf16": 8 * MS,
@@ -153,11 +154,12 @@ PREDICTIONS: dict[str, Prediction] = {
         {"ours, bf16, drawn words": 3.0, "ours, bf16, the text": 3.0},
     ),
     "G6": Prediction(
-        "447 GFLOP: 0.57 ms at 788 TFLOP/s, 0.9 at the rate of sums of 400. Logits in bf16: 8 passes over 373 MB = "
-        "0.7 ms, three of them at a time: 1.1 GB. With float32 logits 8 passes over 745 MB and 2 over 373: 1.6 ms, "
-        "2.6 GB. Ours: 23 blocks of 252 rows that stay in the cache, products of 252 rows at a third of the rate "
-        "1.6 ms, the weight's gradient read and written for each block, 23 x 107 MB = 0.6 ms, softmax 0.5: 2.7 ms, "
-        "and the gradient (53 MB), rounded weight (27), a block (34 + 17) and 9 of dx: 0.15 GB.",
+        "447 GFLOP: 0.57 ms at 788 TFLOP/s, 0.9 at the rate of sums of 400. Logits in bf16: 8 passes over 373 MB "
+        "= 0.7 ms, three of them at a time: 1.1 GB, and 62 MB of inputs and gradients. With float32 logits 8 passes "
+        "over 745 MB and 2 over 373: 1.6 ms, 2.6 GB. Ours: 23 blocks of 252 rows that stay in the cache, products of "
+        "252 rows at a third of the rate 1.6 ms, the weight's gradient read and written for each block, 23 x 107 MB "
+        "= 0.6 ms, softmax 0.5: 2.7 ms; inputs and gradients in float32 (124 MB), the rounded weight (27) and a "
+        "block (34 + 17): 0.2 GB.",
         {
             "F.cross_entropy": 1.7 * MS,
             "F.cross_entropy, graph": 1.6 * MS,
@@ -166,7 +168,7 @@ PREDICTIONS: dict[str, Prediction] = {
             "ours": 2.9 * MS,
             "ours, graph": 2.7 * MS,
         },
-        {"F.cross_entropy": 1.1 * GB, "F.cross_entropy, float32 logits": 2.6 * GB, "ours": 0.15 * GB},
+        {"F.cross_entropy": 1.2 * GB, "F.cross_entropy, float32 logits": 2.7 * GB, "ours": 0.2 * GB},
     ),
     "G7": Prediction(
         "nn.LSTM: two calls of 60 µs, 8 small launches of 6 µs, two waits of 20 µs and NumPy: 250 µs. LSTMCell: "
@@ -181,6 +183,7 @@ PREDICTIONS: dict[str, Prediction] = {
             "ours without padding, float32": 65 * US,
             "ours without graph, float32": 150 * US,
             "ours without device_sampling, float32": 250 * US,
+            "ours without recurrence, float32": 65 * US,
             "ours, bf16": 60 * US,
         },
     ),

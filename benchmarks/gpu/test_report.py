@@ -59,7 +59,7 @@ def test_predicted_and_measured_stand_side_by_side(report: Report, findings: Fin
     text = report.to_markdown(findings)
     ours = line(text, "| **ours** ")
     assert ours[1:7] == ["2 ms", "1.5 ms to 2.5 ms", "2.9 ms", "2.00", "2.00", "2.5x"]
-    assert ours[7:9] == ["1.0e-03 (6.0e-02)", "0.1 GB (predicted 0.15)"]
+    assert ours[7:9] == ["1.0e-03 (6.0e-02)", "0.1 GB (predicted 0.2)"]
     assert "Predicted from: 447 GFLOP" in text
     assert "Goals: goal 1.0 ms." in text
 
