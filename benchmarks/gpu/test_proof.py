@@ -146,7 +146,7 @@ def test_a_padded_input_has_no_gradient_in_its_padding(cpu: Device) -> None:
     steps = PeerSteps(task, PeerOptions(precision="float32", multiple=16, dropout=False))
     assert steps._parameters["lstm.weight_ih_l0"].shape[1] == 16
     assert steps.prove().error < 3e-6
-    assert float(steps._parameters["lstm.weight_ih_l0"][:, task.config.vocab_size :].abs().max()) == 0
+    assert not steps._parameters["lstm.weight_ih_l0"][:, task.config.vocab_size :].detach().any()
 
 
 @pytest.mark.parametrize("backward", [False, True])
