@@ -3,7 +3,6 @@ all gradients.
 """
 
 import torch
-from lstm_torch.recurrence import Recurrence, leave, lstm_layer
 from torch import Tensor
 
 from benchmarks.gpu import float64
@@ -11,6 +10,7 @@ from benchmarks.gpu.device import AUTOCAST, Device, Precision, captured
 from benchmarks.gpu.floors import recurrence_bytes, recurrence_flops
 from benchmarks.gpu.proof import Proof, prove, tolerance
 from benchmarks.gpu.row import Contender, Row
+from lstm_torch.recurrence import Recurrence, leave, lstm_layer
 
 KNOWN = "Known, not of this run: cuDNN fp16 2.01 ms forward, 5.19 ms both; FlashRNN bf16 4.87, 13.61 ms on an H100."
 DY_SIZE = 0.01  # of a gradient that fp16 holds without a scale
