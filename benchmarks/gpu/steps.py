@@ -11,7 +11,7 @@ The clip is set so low that it acts. Who takes masks from core.masks is proved w
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,7 +41,8 @@ def without_dropout(config: LanguageModelConfig) -> LanguageModelConfig:
 class StepTask:
     """lengths: T of each window. clip: low enough to act on the initial parameters. lr: of adam, far below a
     parameter's size; of sgd, large, so that p - p' shows the gradient. words: ids are drawn as words are, id n about
-    1/n as often as id 1, for an embedding's gradient takes longer where many rows fall on one."""
+    1/n as often as id 1, for an embedding's gradient takes longer where many rows fall on one. given_windows: of a
+    text, in place of drawn ones."""
 
     config: LanguageModelConfig
     optimizer: OptimizerConfig
@@ -52,6 +53,7 @@ class StepTask:
     device: Device
     seed: int
     words: bool = False
+    given_windows: Sequence[Window] | None = None
 
     @functools.cached_property
     def parameters(self) -> dict[str, np.ndarray]:
@@ -63,7 +65,9 @@ class StepTask:
         return {name: value.astype(np.float32).astype(np.float64) for name, value in values.items()}
 
     @functools.cached_property
-    def windows(self) -> list[Window]:
+    def windows(self) -> Sequence[Window]:
+        if self.given_windows is not None:
+            return self.given_windows
         V, B = self.config.vocab_size, self.batch_size
         u = Draws(self.seed).uniform("benchmark/ids", (sum(self.lengths) + 1, B))
         ids = ((V + 1.0) ** u - 1 if self.words else u * V).astype(np.int64).clip(0, V - 1)

@@ -6,6 +6,8 @@ counts them as 8 of the epoch's steps: an extrapolation. `epoch_row` trains a wh
 lengths of core.stream: of drawn words, and of the text itself where LSTM_DATA names its folder.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from benchmarks.gpu.device import Device, Unavailable
@@ -15,6 +17,7 @@ from benchmarks.gpu.peers import PeerOptions, PeerSteps
 from benchmarks.gpu.row import Contender, Row
 from benchmarks.gpu.steps import StepTask
 from lstm_ref.core.articles import Articles
+from lstm_ref.core.batching import Window
 from lstm_ref.core.config import RunConfig
 from lstm_ref.core.corpora import load_corpus
 from lstm_ref.core.dataset import build_vocabulary, encode_corpus
@@ -54,7 +57,7 @@ def sampled(lengths: np.ndarray, count: int) -> tuple[int, ...]:
     return tuple(int(T) for T in np.sort(lengths)[places])
 
 
-def task(device: Device, seed: int, lengths: tuple[int, ...]) -> StepTask:
+def task(device: Device, seed: int, lengths: tuple[int, ...], windows: Sequence[Window] | None = None) -> StepTask:
     """The first window is the one that is proved: give the longest first."""
     run = config(device)
     return StepTask(
@@ -67,6 +70,7 @@ def task(device: Device, seed: int, lengths: tuple[int, ...]) -> StepTask:
         device=device,
         seed=seed,
         words=True,
+        given_windows=windows,
     )
 
 
@@ -110,7 +114,7 @@ def floors(step: StepTask, lengths: np.ndarray) -> dict[str, float]:
     return {"flops": float(training_flops_a_token(step.config) * tokens), "bytes": float(bytes_)}
 
 
-def text_windows(device: Device) -> tuple[int, list]:
+def text_windows(device: Device) -> tuple[int, list[Window]]:
     """Words of the vocabulary, and the windows of the text's first epoch. Raises Unavailable where it is not there."""
     if not device.is_cuda:
         raise Unavailable("a whole text is for CUDA")
@@ -134,8 +138,7 @@ def epoch_row(device: Device, seed: int) -> Row:
         words, windows = text_windows(device)
         if words != step.config.vocab_size:
             raise Unavailable(f"the text has {words:,} words, expected {step.config.vocab_size:,}")
-        text = task(device, seed, tuple(len(window.inputs) for window in windows))
-        text.__dict__["windows"] = windows  # in place of drawn ones: a cached property
+        text = task(device, seed, tuple(len(window.inputs) for window in windows), windows)
         return OurSteps(text, "bf16", options, len(windows))
 
     ours = {
