@@ -29,7 +29,7 @@ gpu-wheels: .venv/core.stamp
 	rm -f build/gpu-wheels/*.whl
 	$(BIN)/pip download --quiet --disable-pip-version-check --constraint $(C) --only-binary=:all: \
 		--python-version 3.12 --implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
-		--platform manylinux2014_x86_64 --dest build/gpu-wheels pydantic platformdirs
+		--platform manylinux2014_x86_64 --dest build/gpu-wheels pydantic platformdirs safetensors
 
 .venv/core.stamp: pyproject.toml $(C)
 	$(PY) -m venv .venv || { $(PY) -m pip install --user virtualenv && $(PY) -m virtualenv .venv; }
