@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
 from lstm_ref.core.batching import Window
 from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
@@ -35,6 +34,7 @@ from lstm_torch.device_sampling import LONGEST, DeviceSampler
 from lstm_torch.draws import DeviceDraws, device_masks
 from lstm_torch.graph import Graphs
 from lstm_torch.network import LSTMNetwork, TorchState
+from lstm_torch.norm import global_norm
 from lstm_torch.objective import Objective
 from lstm_torch.optimizer import Optimizer
 from lstm_torch.options import Options
@@ -197,7 +197,7 @@ class TorchLM:
 
         torch.nn.utils.clip_grad_norm_'s arithmetic, with a clip that may be an array."""
         gradients = [p.grad for p in self._params.values() if p.grad is not None]
-        norm = get_total_norm(gradients)
+        norm = global_norm(gradients)
         torch._foreach_mul_(gradients, (clip * (norm + 1e-6).reciprocal()).clamp(max=1.0))
         self.optimizer.step(lr, torch.isfinite(loss) & torch.isfinite(norm))
         self.network.zero_grad()

@@ -1,0 +1,32 @@
+"""The gradients' global norm, to float32's last digits also where one of them has millions of entries.
+
+On the CPU torch.linalg.vector_norm adds up squares in 64 running sums at most. A running sum of 200,000 squares is too
+large for the next one to count in full: of the 13 million entries of AWD-LSTM's embedding the norm comes out 5e-4 too
+small in float32, and 2e-13 in float64, the clipped step that much too long, and after two steps at lr 30 the loss
+differs in the third digit. Norms of PIECE entries and then their norm are off by 2e-9, and take half the time.
+
+Proved by parity_tests/test_torch_norm.py.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+from torch.nn.utils import get_total_norm
+
+PIECE = 4096
+
+
+def global_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """[] in the gradients' dtype. Nothing waits for a device; CUDA's own form adds up in a tree."""
+    if gradients[0].is_cuda:
+        return get_total_norm(gradients)
+    return vector_norm(torch.cat([part for gradient in gradients for part in _norms_of_pieces(gradient.reshape(-1))]))
+
+
+def _norms_of_pieces(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x [N]. Of whole pieces, and of what is left."""
+    count = len(x) // PIECE
+    border = count * PIECE
+    return vector_norm(x[:border].view(count, PIECE), dim=1), vector_norm(x[border:])[None]
