@@ -29,12 +29,12 @@ from lstm_ref.core.language_model import (
 from lstm_ref.core.masks import dropout_masks
 from lstm_ref.core.params import check_optimizer_state, check_parameters
 from lstm_torch.allocator import keep_freed_memory
+from lstm_torch.clip import clip_global_norm
 from lstm_torch.decoder_loss import summed_cross_entropy
 from lstm_torch.device_sampling import LONGEST, DeviceSampler
 from lstm_torch.draws import DeviceDraws, device_masks
 from lstm_torch.graph import Graphs
 from lstm_torch.network import LSTMNetwork, TorchState
-from lstm_torch.norm import global_norm
 from lstm_torch.objective import Objective
 from lstm_torch.optimizer import Optimizer
 from lstm_torch.options import Options
@@ -193,12 +193,8 @@ class TorchLM:
 
     def update(self, loss: Tensor, lr: float | Tensor, clip: float | Tensor) -> Tensor:
         """Clips the gradients, updates where they and the loss are finite, and takes them off the parameters, because
-        the next forward pass needs the memory. Returns their norm before clipping. Nothing waits for the device.
-
-        torch.nn.utils.clip_grad_norm_'s arithmetic, with a clip that may be an array."""
-        gradients = [p.grad for p in self._params.values() if p.grad is not None]
-        norm = global_norm(gradients)
-        torch._foreach_mul_(gradients, (clip * (norm + 1e-6).reciprocal()).clamp(max=1.0))
+        the next forward pass needs the memory. Returns their norm before clipping. Nothing waits for the device."""
+        norm = clip_global_norm([p.grad for p in self._params.values() if p.grad is not None], clip)
         self.optimizer.step(lr, torch.isfinite(loss) & torch.isfinite(norm))
         self.network.zero_grad()
         return norm

@@ -4,10 +4,10 @@ TorchLM."""
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from lstm_ref.core.config import LanguageModelConfig, OptimizerConfig
 from lstm_ref.core.language_model import LanguageModel
+from lstm_torch.clip import clip_global_norm
 from lstm_torch.decoder_loss import linear_cross_entropy
 from lstm_torch.model import TorchLM
 from lstm_torch.optimizer import Optimizer
@@ -44,13 +44,9 @@ class TorchTwin(Twin):
         return {"loss": loss.detach().numpy(), "dlogits": dlogits.numpy()}
 
     def clip(self, question: Question) -> Answer:
-        parameters = {name: nn.Parameter(torch.from_numpy(g.copy())) for name, g in question.arrays.items()}
-        for parameter in parameters.values():
-            parameter.grad = parameter.detach().clone()
-        norm = get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
-        clip_grads_with_norm_(parameters.values(), question.settings["max_norm"], norm)
-        clipped = {name: p.grad.numpy() for name, p in parameters.items() if p.grad is not None}
-        return {"norm": norm.numpy(), **clipped}
+        gradients = {name: torch.from_numpy(g.copy()) for name, g in question.arrays.items()}
+        norm = clip_global_norm(list(gradients.values()), question.settings["max_norm"])
+        return {"norm": norm.numpy(), **{name: gradient.numpy() for name, gradient in gradients.items()}}
 
     def adam(self, question: Question) -> Answer:
         return self._updates(question, OptimizerConfig(**question.settings))

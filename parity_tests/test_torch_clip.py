@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lstm_ref.core.draws import Draws
 from lstm_ref.kernels.clip import global_norm as numpy_norm
-from lstm_torch.norm import PIECE, global_norm
+from lstm_torch.clip import PIECE, clip_global_norm, global_norm
 
 
 def gradients_of(sizes: list[int], dtype: np.typing.DTypeLike) -> dict[str, np.ndarray]:
@@ -50,3 +50,18 @@ def test_what_is_not_finite_stays_so(bad):
     x = torch.zeros(2 * PIECE)
     x[PIECE + 3] = bad
     assert not math.isfinite(float(global_norm([x, torch.ones(3)])))
+
+
+@pytest.mark.parametrize("max_norm", [0.5, 100.0])
+def test_clipping_scales_in_place_as_torchs_own_does(max_norm):
+    """Of few entries, where torch's norm is right; a norm of 0 too."""
+    for sizes in ([3, 5], [1]):
+        parameters = [torch.nn.Parameter(torch.from_numpy(g)) for g in gradients_of(sizes, np.float64).values()]
+        for parameter in parameters:
+            parameter.grad = parameter.detach().clone() * (len(sizes) - 1)
+        ours = [parameter.grad.clone() for parameter in parameters]
+        norm = clip_global_norm(ours, max_norm)
+        expected = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+        torch.testing.assert_close(norm, expected, rtol=1e-14, atol=0)
+        for gradient, parameter in zip(ours, parameters):
+            torch.testing.assert_close(gradient, parameter.grad, rtol=1e-14, atol=0)
