@@ -1,5 +1,5 @@
-"""`python -m benchmarks.side_by_side PRESET`: both twins train the first steps of a run on a real text, one after the
-other, and the losses of every step are laid side by side.
+"""`python -m benchmarks.side_by_side PRESET`: both twins train the first steps of a run on a real text, or the next
+steps of one (--resume), one after the other, and the losses of every step are laid side by side.
 
 The twins draw the same windows, masks and initial values, so that in exact arithmetic every loss would be equal. What
 is left is rounding, which a run amplifies: its bounds are no error model but what the run is asked to show, 1e-3 nats
@@ -23,13 +23,14 @@ from cyclopts import App, Parameter
 
 from benchmarks.command import run, show_progress
 from lstm_ref.cli.train import parse_assignment
+from lstm_ref.core.checkpoint import Checkpoint
 from lstm_ref.core.config import RunConfig
 from lstm_ref.core.corpora import Corpus, load_corpus
 from lstm_ref.core.environment import environment
 from lstm_ref.core.errors import ConformanceError, InterruptedRunError, UsageError
 from lstm_ref.core.presets import preset
 from lstm_ref.core.runlog import RunFolder
-from lstm_ref.core.trainer import Observer, start
+from lstm_ref.core.trainer import Observer, Trainer, resume, start
 
 RESULTS = Path(__file__).parent / "results"
 TWINS = ("numpy", "torch")
@@ -53,6 +54,7 @@ class SideBySide:
     command: str
     date: str
     config: RunConfig
+    after: int  # steps that the run had before
     losses: dict[str, list[float]]
 
     @property
@@ -67,7 +69,12 @@ class SideBySide:
 
     def to_json(self) -> str:
         facts = {"command": self.command, "date": self.date, "environment": environment()}
-        found = {"steps": len(self.losses[TWINS[0]]), "worst_difference": self.worst, "bound": self.bound}
+        found = {
+            "after": self.after,
+            "steps": len(self.losses[TWINS[0]]),
+            "worst_difference": self.worst,
+            "bound": self.bound,
+        }
         return json.dumps(facts | found | {"config": self.config.to_dict(), "losses": self.losses}, indent=1) + "\n"
 
 
@@ -77,13 +84,33 @@ def with_every_regularizer(config: RunConfig) -> RunConfig:
     return config.with_overrides(missing)
 
 
-def first_losses(config: RunConfig, corpus: Corpus, steps: int, backend: str) -> list[float]:
-    """The training losses of the first steps. Raises UsageError where the run has fewer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What both twins go on from: a new run of `config`, or a checkpoint of one."""
+
+    config: RunConfig
+    corpus: Corpus
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def after(self) -> int:
+        return self.checkpoint.progress.step if self.checkpoint else 0
+
+    def trainer(self, backend: str, run: RunFolder) -> Trainer:
+        changes = {"backend": backend, "precision": self.config.precision, "checkpoint_every": 1 << 20}
+        if self.checkpoint is not None:
+            return resume(self.checkpoint, self.corpus, run, changes)
+        return start(self.config.with_overrides(changes), self.corpus, run)
+
+
+def losses_from(beginning: Beginning, steps: int, backend: str) -> list[float]:
+    """The training losses of the next steps. Raises UsageError where the run has fewer."""
     losses: list[float] = []
     with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder, "run")) as run:
-        trainer = start(config.with_overrides({"backend": backend, "checkpoint_every": 1 << 20}), corpus, run)
-        if trainer.total_steps < steps:
-            raise UsageError(f"steps={steps}: the run has {trainer.total_steps}; take fewer, or more epochs")
+        trainer = beginning.trainer(backend, run)
+        left = trainer.total_steps - beginning.after
+        if left < steps:
+            raise UsageError(f"steps={steps}: the run has {left}; take fewer, or more epochs")
 
         def on_step(progress: object) -> None:
             losses.append(float(trainer.progress.loss))  # type: ignore[arg-type]
@@ -110,10 +137,11 @@ def side_by_side(
     steps: int,
     precision: Literal["float32", "float64"] = "float32",
     assignments: Annotated[list[str] | None, Parameter(name="--set", negative="", metavar="FIELD=VALUE")] = None,
+    resume_from: Annotated[Path | None, Parameter(name="--resume")] = None,
     data_dir: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Both twins' losses of the first steps of a run, step by step.
+    """Both twins' losses of the first steps of a run, step by step; or of the next steps.
 
     Parameters
     ----------
@@ -125,24 +153,33 @@ def side_by_side(
         float32 or float64.
     assignments
         A field of the config, as often as needed.
+    resume_from
+        A checkpoint of the preset's, to go on from. Its config holds, but for the precision.
     data_dir
         Where named texts are [default: LSTM_DATA, then the cache].
     out
         The JSON file [default: benchmarks/results/DATE-twins-PRESET-PRECISION.json].
     """
-    config = preset(preset_name).with_overrides(dict(map(parse_assignment, assignments or [])))
-    config = with_every_regularizer(config).with_overrides({"precision": precision})
+    checkpoint = None if resume_from is None else Checkpoint.load(resume_from)
+    config = checkpoint.config if checkpoint else preset(preset_name)
+    changes = dict(map(parse_assignment, assignments or []))
+    if checkpoint and changes:
+        raise UsageError("--set with --resume: a run's config holds; leave --set out")
+    config = with_every_regularizer(config.with_overrides(changes)).with_overrides({"precision": precision})
     date = datetime.now(UTC).isoformat(timespec="minutes")
     path = out or RESULTS / f"{date[:10]}-twins-{preset_name}-{precision}.json"
     if path.exists():
         raise UsageError(f"{path.name} is there already: take another --out")
     corpus = load_corpus(config.corpus, data_dir)
     options = [f"--steps {steps} --precision {precision}", *(f"--set {text}" for text in assignments or [])]
+    options += [] if resume_from is None else [f"--resume {resume_from.name}"]
+    beginning = Beginning(config=config, corpus=corpus, checkpoint=checkpoint)
     found = SideBySide(
         command=" ".join(["python -m benchmarks.side_by_side", preset_name, *options]),
         date=date,
         config=config,
-        losses={backend: first_losses(config, corpus, steps, backend) for backend in TWINS},
+        after=beginning.after,
+        losses={backend: losses_from(beginning, steps, backend) for backend in TWINS},
     )
     path.write_text(found.to_json(), encoding="utf-8")
     first, last = (f"{found.losses[TWINS[0]][n]:.6f}" for n in (0, -1))

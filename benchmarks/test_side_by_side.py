@@ -1,5 +1,6 @@
 """The twins side by side: equal runs pass, a twin that differs is refused, and every regulariser is on."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from benchmarks import side_by_side as command
 from benchmarks.command import run
 from benchmarks.side_by_side import EVERY_REGULARIZER, SideBySide, with_every_regularizer
+from lstm_ref.cli.main import run as lstm
 from lstm_ref.core.presets import preset
 
 TEXT = " \n = Cats = \n \n The cat sat on the mat , and the dog ran . \n \n = Dogs = \n \n The dog sat . \n" * 12
@@ -35,14 +37,33 @@ def test_the_twins_agree_with_every_regularizer_on(name: str, precision: str, ar
 
 
 def test_a_twin_with_masks_of_its_own_is_refused(arguments: list[str], monkeypatch, capsys) -> None:
-    right = command.first_losses
+    right = command.losses_from
 
-    def wrong(config, corpus, steps, backend):
-        return right(config.with_overrides({"seed": int(backend == "torch")}), corpus, steps, backend)
+    def wrong(beginning, steps, backend):
+        config = beginning.config.with_overrides({"seed": int(backend == "torch")})
+        return right(dataclasses.replace(beginning, config=config), steps, backend)
 
-    monkeypatch.setattr(command, "first_losses", wrong)
+    monkeypatch.setattr(command, "losses_from", wrong)
     assert run(command.app, ["word-seed", *arguments]) == 5
     assert "the twins differ by" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_in_both_twins(arguments: list[str], tmp_path: Path, capsys) -> None:
+    """In another precision than its own; its next ten steps are not its first ten."""
+    fields = [argument for argument in arguments if argument.startswith("--set")]
+    with_all = [f"--set={name}={value}" for name, value in EVERY_REGULARIZER.items()]
+    kept = ["--set=checkpoint_every=5", "--set=keep_checkpoints=9", f"--run={tmp_path / 'run'}", "--quiet"]
+    assert lstm(["train", "word-seed", *fields, *with_all, *kept]) == 0
+    checkpoints = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))
+    others = [f"--resume={checkpoints[-1]}", "--precision=float64", *arguments[-2:]]
+    assert run(command.app, ["word-seed", *others, "--set=lr=0.1"]) == 2
+    assert "a run's config holds" in capsys.readouterr().err
+    assert run(command.app, ["word-seed", *others]) == 2
+    assert "steps=10: the run has 0" in capsys.readouterr().err
+    assert run(command.app, ["word-seed", f"--resume={checkpoints[1]}", *others[1:]]) == 0
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["after"] == 5
+    assert found["worst_difference"] <= 1e-8
 
 
 def test_a_run_of_fewer_steps_is_refused(arguments: list[str], capsys) -> None:
@@ -53,9 +74,9 @@ def test_a_run_of_fewer_steps_is_refused(arguments: list[str], capsys) -> None:
 
 def test_a_loss_that_is_no_number_is_the_worst() -> None:
     losses = {"numpy": [1.0, math.nan, 1.0], "torch": [1.5, 1.0, 1.0]}
-    assert math.isnan(SideBySide(command="", date="", config=preset("tiny"), losses=losses).worst)
+    assert math.isnan(SideBySide(command="", date="", config=preset("tiny"), after=0, losses=losses).worst)
     losses = {"numpy": [1.0, 1.0], "torch": [1.5, 1.25]}
-    assert SideBySide(command="", date="", config=preset("tiny"), losses=losses).worst == 0.5
+    assert SideBySide(command="", date="", config=preset("tiny"), after=0, losses=losses).worst == 0.5
 
 
 def test_what_a_preset_has_stays() -> None:
