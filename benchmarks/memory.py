@@ -66,12 +66,12 @@ def take_plain_cross_entropy() -> None:
     """Of TorchLM in this process."""
     import torch.nn.functional as F
 
-    import lstm_torch.model
+    import lstm_torch.objective
 
-    def plain(x, weight, bias, targets, *, bf16=False):
+    def plain(x, weight, bias, targets, *, bf16=False, multiple=1):
         return F.cross_entropy(F.linear(x, weight, bias), targets)
 
-    lstm_torch.model.linear_cross_entropy = plain  # type: ignore[assignment]
+    lstm_torch.objective.linear_cross_entropy = plain  # type: ignore[assignment]
 
 
 def train(name: str, config: RunConfig, vocab_size: int) -> Peak:
