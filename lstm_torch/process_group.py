@@ -8,6 +8,7 @@ TIMEOUT. torchrun, which started them, ends those that are left.
 """
 
 import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,8 +40,16 @@ def join(device: str) -> "ProcessGroup":
         torch.cuda.set_device(local_rank)
     with _lost_peers_told():
         dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=TIMEOUT)
-    atexit.register(dist.destroy_process_group)  # not before: an error is to be told while the others still wait
+    atexit.register(_leave)  # not before: an error is to be told while the others still wait
     return ProcessGroup(Ranks(dist.get_rank(), dist.get_world_size()))
+
+
+def _leave() -> None:
+    """gloo's threads end with the last object that knows of the group, and DistributedDataParallel lies in cycles with
+    it. Were it there when the interpreter ends, a thread that lets go of its last tensor then would abort the process:
+    4 of 24 did."""
+    gc.collect()
+    dist.destroy_process_group()
 
 
 @contextmanager
