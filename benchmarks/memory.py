@@ -1,7 +1,8 @@
 """`python -m benchmarks.memory`: peak memory of a training step of the word presets, a process for each contender.
 
-The peer is TorchLM with torch's plain cross-entropy in place of `linear_cross_entropy`: autograd then holds the logits
-of all tokens and their logarithmic softmax, [T B, V] each, and makes the gradient of both.
+The peer is TorchLM with torch's plain cross-entropy in place of `linear_cross_entropy`, and with malloc as it comes:
+autograd then holds the logits of all tokens and their logarithmic softmax, [T B, V] each, and makes the gradient of
+both.
 
 Measured is the high-water mark of the process (VmHWM, which begins with the process; getrusage's begins with its
 parent's), so that it is what a user needs: interpreter, libraries and compilation with it. `loaded` is what the process
@@ -63,15 +64,17 @@ def peak() -> int | None:
 
 
 def take_plain_cross_entropy() -> None:
-    """Of TorchLM in this process."""
+    """Of TorchLM in this process; and malloc as it comes, which gives back what is freed."""
     import torch.nn.functional as F
 
+    import lstm_torch.model
     import lstm_torch.objective
 
     def plain(x, weight, bias, targets, *, bf16=False, multiple=1):
         return F.cross_entropy(F.linear(x, weight, bias), targets)
 
     lstm_torch.objective.linear_cross_entropy = plain  # type: ignore[assignment]
+    lstm_torch.model.keep_freed_memory = lambda: False  # type: ignore[assignment]
 
 
 def train(name: str, config: RunConfig, vocab_size: int) -> Peak:

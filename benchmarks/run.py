@@ -1,8 +1,8 @@
-"""One case: prove every contender, give each a process, warm up, time in turn."""
+"""Prove every contender of every case; then, case by case, give each a process, warm up, time in turn."""
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.agreement import greedy_truth, prove_sampler, prove_trainer, step_truth
 from benchmarks.cases import Case, SampleCase, StartCase, StepCase
@@ -21,15 +21,17 @@ PROVED_SAMPLERS = "Before: each wrote the plain float64 model's greedy texts, an
 PROVED_START = "Before: each printed what it should."
 
 
-def run_case(case: Case, *, rounds: int, warmups: int, progress: Progress) -> CaseResult:
-    """Raises ConformanceError if a contender is wrong: then nothing is timed."""
+def run_cases(cases: Sequence[Case], *, rounds: int, warmups: int, progress: Progress) -> list[CaseResult]:
+    """Raises ConformanceError if a contender is wrong, in whichever case: nothing is timed then, no hour lost."""
+    for case in cases:
+        prove(case, progress)
+    return [_run(case, rounds=rounds, warmups=warmups, progress=progress) for case in cases]
+
+
+def _run(case: Case, *, rounds: int, warmups: int, progress: Progress) -> CaseResult:
     if isinstance(case, StartCase):
         return _run_start(case, rounds=rounds, warmups=warmups, progress=progress)
     entries = contenders(case)
-    peers = tuple(name for name, entry in entries.items() if entry.peer)
-    if not peers:
-        raise UsageError(f"{case.title}: no peer is installed to compare with: pip install 'lstm-parity[torch,onnx]'")
-    prove(case, progress)
     wait_until_idle()
     with contextlib.ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(case, name)) for name in entries}
@@ -46,7 +48,7 @@ def run_case(case: Case, *, rounds: int, warmups: int, progress: Progress) -> Ca
         title=case.title,
         unit=case.unit,
         proved=PROVED_TRAINERS if isinstance(case, StepCase) else PROVED_SAMPLERS,
-        peers=peers,
+        peers=_peers(case),
         seconds=seconds,
         others=others,
         case=case,
@@ -71,8 +73,15 @@ def timed(
     return seconds, watch.others()
 
 
-def prove(case: StepCase | SampleCase, progress: Progress) -> None:
+def prove(case: Case, progress: Progress) -> None:
     """Every contender of the case."""
+    if isinstance(case, StartCase):
+        for name in commands():
+            progress(f"{case.title}, proving: {name}")
+            prove_start(name)
+        return
+    if not _peers(case):
+        raise UsageError(f"{case.title}: no peer is installed to compare with: pip install 'lstm-parity[torch,onnx]'")
     for name, entry in contenders(case).items():
         progress(f"{case.title}, proving: {name}")
         if isinstance(case, StepCase):
@@ -83,10 +92,11 @@ def prove(case: StepCase | SampleCase, progress: Progress) -> None:
     greedy_truth.cache_clear()
 
 
+def _peers(case: StepCase | SampleCase) -> tuple[str, ...]:
+    return tuple(name for name, entry in contenders(case).items() if entry.peer)
+
+
 def _run_start(case: StartCase, *, rounds: int, warmups: int, progress: Progress) -> CaseResult:
-    for name in commands():
-        progress(f"{case.title}, proving: {name}")
-        prove_start(name)
     seconds, others = timed(
         {name: turn_of(name) for name in commands()},
         lambda: time.process_time() + children_cpu_seconds(),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import run
-from benchmarks.agreement import greedy_truth, prove_sampler, prove_trainer
+from benchmarks.agreement import greedy_truth, prove_sampler, prove_trainer, tolerance
 from benchmarks.cases import StepCase, characters
 from benchmarks.contenders import Trainer, TrainerEntry, contenders
 from benchmarks.contenders.notebook import NotebookTrainer
@@ -165,13 +165,27 @@ def test_a_trainer_with_other_masks_than_the_shared_ones_is_refused() -> None:
         prove_trainer("masks", TrainerEntry(build=_HasMasksOfItsOwn, shared_masks=True), STEP)
 
 
-def test_nothing_is_timed_if_one_contender_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = {"right": contenders(STEP)["NumpyLM"], "wrong": TrainerEntry(build=_ForgetsTheState, peer=True)}
-    monkeypatch.setattr(run, "contenders", lambda case: entries)
+def test_nothing_is_timed_if_one_contender_of_one_case_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    right, wrong = contenders(STEP)["NumpyLM"], TrainerEntry(build=_ForgetsTheState, peer=True)
+    later = replace(STEP, seed=1)
+    entries = {STEP: {"right": replace(right, peer=True)}, later: {"right": right, "wrong": wrong}}
+    monkeypatch.setattr(run, "contenders", entries.__getitem__)
     lines: list[str] = []
     with pytest.raises(ConformanceError, match="wrong"):
-        run.run_case(STEP, rounds=1, warmups=0, progress=lines.append)
-    assert [line.split(", ")[-1] for line in lines] == ["proving: right", "proving: wrong"]
+        run.run_cases([STEP, later], rounds=1, warmups=0, progress=lines.append)
+    assert [line.split(", ")[-1] for line in lines] == ["proving: right", "proving: right", "proving: wrong"]
+
+
+def test_only_who_clips_with_torchs_own_norm_is_allowed_its_rounding() -> None:
+    bound = tolerance(STEP, STEP.seq_length)
+    of_norm = np.finfo(STEP.dtype).eps * max(p.size for p in STEP.parameters().values()) ** 0.5
+
+    def off(case: StepCase) -> Trainer:
+        return TorchLSTMTrainer(replace(case, clip=(1 + bound + of_norm / 2) * case.clip))
+
+    prove_trainer("right", TrainerEntry(build=off, torchs_norm=True), STEP)
+    with pytest.raises(ConformanceError, match="exp_avg"):
+        prove_trainer("wrong", TrainerEntry(build=off), STEP)
 
 
 class _TakesTheSecondBest(TwinSampler):

@@ -20,6 +20,7 @@ from benchmarks.products import products
 from benchmarks.small import AWD
 from lstm_ref.core.config import OptimizerConfig
 from lstm_ref.core.draws import Draws
+from lstm_ref.core.environment import processor
 from lstm_ref.core.jit import FASTMATH
 from lstm_ref.core.language_model import SamplingPolicy
 from lstm_ref.kernels import cell, sequence
@@ -30,7 +31,11 @@ from lstm_ref.kernels.embedding import scatter_add
 from lstm_ref.kernels.sampling import sample_token
 from lstm_ref.kernels.softmax_loss import softmax_loss_backward
 
-pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+MAKER = next((maker for maker in ("Intel", "AMD") if maker in processor()), "")
+pytestmark = [
+    pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled"),
+    pytest.mark.skipif(not MAKER, reason=f"no costs were measured on {processor()}"),
+]
 
 N = 1 << 16  # numbers: 256 KiB of float32, so that an array stays in the caches
 CHARACTERS = StepCase(config=characters(40, 48, 48), batch_size=16, seq_length=12)
@@ -149,26 +154,28 @@ def sampling(name: str) -> Callable[[], gate.Call]:
 
 
 ONE_PASS = elementwise(1)
-# What is measured, its yardstick, and the most that it may cost: twice what was seen.
-MEASURED: dict[str, tuple[Callable[[], gate.Call], gate.Call, float]] = {
-    "adam": (of_adam, ONE_PASS, 2.0),
-    "global norm": (of_norm, ONE_PASS, 0.9),
-    "dropout": (of_dropout, ONE_PASS, 0.35),
-    "scatter add": (of_scatter, ONE_PASS, 0.3),
-    "mask": (of_mask, ONE_PASS, 1.3),
-    "softmax and its gradient": (of_softmax, ONE_PASS, 3.0),
-    "ten choices": (of_choice, ONE_PASS, 0.6),
-    "NumpyLM, characters": (training("NumpyLM", CHARACTERS), of_step(CHARACTERS), 3.7),
-    "NumpyLM, words": (training("NumpyLM", WORDS), of_step(WORDS), 3.9),
-    "NumpyLM, 21 characters": (sampling("NumpyLM"), of_step(SAMPLE), 50.0),
-    "TorchLM, characters": (training("TorchLM", CHARACTERS), of_step(CHARACTERS), 9.0),
-    "TorchLM, words": (training("TorchLM", WORDS), of_step(WORDS), 15.0),
+# What is measured, its yardstick, and the most that it may cost: twice what was seen on a processor of that maker (both
+# with AVX-512). They differ because the yardsticks do: in a pass there are a quotient and a root for each number.
+MEASURED: dict[str, tuple[Callable[[], gate.Call], gate.Call, dict[str, float]]] = {
+    "adam": (of_adam, ONE_PASS, {"Intel": 2.0, "AMD": 1.5}),
+    "global norm": (of_norm, ONE_PASS, {"Intel": 0.9, "AMD": 1.0}),
+    "dropout": (of_dropout, ONE_PASS, {"Intel": 0.35, "AMD": 0.35}),
+    "scatter add": (of_scatter, ONE_PASS, {"Intel": 0.3, "AMD": 0.3}),
+    "mask": (of_mask, ONE_PASS, {"Intel": 1.3, "AMD": 1.3}),
+    "softmax and its gradient": (of_softmax, ONE_PASS, {"Intel": 3.0, "AMD": 2.5}),
+    "ten choices": (of_choice, ONE_PASS, {"Intel": 0.6, "AMD": 0.7}),
+    "NumpyLM, characters": (training("NumpyLM", CHARACTERS), of_step(CHARACTERS), {"Intel": 3.7, "AMD": 2.3}),
+    "NumpyLM, words": (training("NumpyLM", WORDS), of_step(WORDS), {"Intel": 3.9, "AMD": 2.8}),
+    "NumpyLM, 21 characters": (sampling("NumpyLM"), of_step(SAMPLE), {"Intel": 50.0, "AMD": 52.0}),
+    "TorchLM, characters": (training("TorchLM", CHARACTERS), of_step(CHARACTERS), {"Intel": 9.0, "AMD": 5.4}),
+    "TorchLM, words": (training("TorchLM", WORDS), of_step(WORDS), {"Intel": 15.0, "AMD": 11.0}),
 }
 
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_it_costs_no_more_than_it_should(name: str) -> None:
-    make, yardstick, bound = MEASURED[name]
+    make, yardstick, bounds = MEASURED[name]
+    bound = bounds[MAKER]
     assert cost_within(bound, make(), yardstick) <= bound
 
 
@@ -177,9 +184,9 @@ def test_it_costs_no_more_than_it_should(name: str) -> None:
 
 def cost_of_slower(name: str, slower: gate.Call, rounds: int = gate.ROUNDS) -> tuple[float, float]:
     """What it costs, and the bound."""
-    _, yardstick, bound = MEASURED[name]
+    _, yardstick, bounds = MEASURED[name]
     slower(), yardstick()
-    return gate.Cost(slower, yardstick).measure(rounds), bound
+    return gate.Cost(slower, yardstick).measure(rounds), bounds[MAKER]
 
 
 def test_arithmetic_in_float64_by_accident_is_caught() -> None:

@@ -42,14 +42,15 @@ def bench(*cases: str, quick: Quick = False, rounds: int = 15, out: Path | None 
     from benchmarks.command import show_progress
     from benchmarks.report import Report
     from benchmarks.roofline import FULL, QUICK, measured
-    from benchmarks.run import run_case
+    from benchmarks.run import run_cases
 
     chosen = _chosen(cases, tuple(CASES), "case")
     now, paths = _begin(quick, rounds, out, name)
     taken, warmups = (QUICK_ROUNDS, 1) if quick else (rounds, 2)
-    of_models = [case for case in map(CASES.__getitem__, chosen) if not isinstance(case, StartCase)]
+    asked = [CASES[case] for case in chosen]
+    results = run_cases(asked, rounds=taken, warmups=warmups, progress=show_progress)
+    of_models = [case for case in asked if not isinstance(case, StartCase)]
     roofline = measured(of_models, QUICK if quick else FULL, show_progress) if of_models else None
-    results = [run_case(CASES[case], rounds=taken, warmups=warmups, progress=show_progress) for case in chosen]
     report = Report(
         name=f"{name}, quick: not to be quoted" if quick else name,
         date=now,

@@ -2,7 +2,7 @@
 compute. torch's own product of bf16 arrays rounds the sums to bf16 as well.
 
 CUDA takes bf16 arrays and the dtype of the sums. The CPU has no such product, but oneDNN rounds a float32 product's
-factors itself where it may, and stays with float32 where the processor knows no bf16.
+factors itself where it may and the processor has AMX; elsewhere, AVX-512 with bf16 included, it stays with float32.
 """
 
 from collections.abc import Iterator

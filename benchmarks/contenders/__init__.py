@@ -65,9 +65,10 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerEntry(Entry):
     """shared_masks: it takes its dropout masks from `lstm_ref.core.masks`, and is proved with them; one that draws its
-    own is proved at dropout 0."""
+    own is proved at dropout 0. torchs_norm: it clips with torch's own norm, see benchmarks/agreement.py."""
 
     shared_masks: bool = False
+    torchs_norm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def _float32(case: SampleCase) -> bool:
     return case.precision == "float32"
 
 
-_peer = functools.partial(TrainerEntry, peer=True, needs=TORCH)
+_peer = functools.partial(TrainerEntry, peer=True, needs=TORCH, torchs_norm=True)
 _nn_lstm, _of_words = (
     functools.partial(_made, f"torch_{kind}Trainer") for kind in ("lstm:TorchLSTM", "words:TorchWord")
 )
