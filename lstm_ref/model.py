@@ -99,7 +99,7 @@ class NumpyLM:
         """Loss, penalty and the next state; leaves the gradients in the network."""
         T, B = window.inputs.shape
         masks = dropout_masks(self.config, draws, T, B)
-        self.network.load(masks)
+        self.network.load(masks, backward=True)
 
         def compute(network: Network, rows: slice) -> tuple[float, float, State]:
             part, part_masks = window.part(rows), masks_of_rows(masks, rows)
@@ -113,7 +113,7 @@ class NumpyLM:
         return sum(losses), sum(penalties), _joined(states)
 
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        self.network.load({})
+        self.network.load({}, backward=False)
         x, next_state = self._forward(self.network, inputs, state)
         return self.network.logits(x), next_state
 
@@ -131,7 +131,7 @@ class NumpyLM:
         return StepResult(loss, norm, next_state)
 
     def evaluate(self, window: Window, state: State) -> Evaluation:
-        self.network.load({})
+        self.network.load({}, backward=False)
 
         def compute(network: Network, rows: slice) -> tuple[float, State]:
             part = window.part(rows)

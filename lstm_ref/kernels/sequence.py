@@ -20,6 +20,7 @@ import numpy as np
 
 from lstm_ref.kernels.cell import CellParams, cell_backward_plain, cell_forward_plain, gates_backward, gates_forward
 from lstm_ref.kernels.embedding import scatter_add
+from lstm_ref.kernels.product import empty_panels, pack, product, whole_panels
 
 STRIP = 64
 
@@ -46,24 +47,41 @@ def sequence_backward_plain(dy, dh_n, dc_n, caches, params, grads):
 class LayerWeights:
     """What a layer's windows compute with, made of its parameters; `load` them whenever they have changed.
 
-    W_hh^T is a copy with rows of its own: a product with the view W_hh.T takes 1.1 times as long at B=128, H=512, and
-    1.5 times at B=20, H=1150, and the copy is made once for T of them. One row alone is better off with the view.
+    W_hh is packed (kernels/product.py), as W_hh^T for (1) and as it is for (2), once for T products of each. One row
+    alone is better off with BLAS, which reads W_hh with all its threads.
     """
 
     def __init__(self, params: CellParams, one_hot=False):
         I, H = params.weight_ih.shape[1], params.weight_hh.shape[1]
         dtype = params.weight_hh.dtype
         self.bias = np.empty(4 * H, dtype)
-        self.weight_hh_T = np.empty((H, 4 * H), dtype)
+        self.panels, self.panels_back = empty_panels(H, 4 * H, dtype), empty_panels(4 * H, H, dtype)
         self.table = np.empty((I, 4 * H), dtype) if one_hot else None  # W_ih^T, [V,4H]
         self.load(params)
 
-    def load(self, params: CellParams):
+    def load(self, params: CellParams, backward=True):
+        """backward: whether `Layer.backward` will be called."""
         self.params = params
         np.add(params.bias_ih, params.bias_hh, out=self.bias)
-        _transpose(params.weight_hh, self.weight_hh_T)
+        pack(params.weight_hh.T, self.panels)
+        if backward:
+            pack(params.weight_hh, self.panels_back)
         if self.table is not None:
             _transpose(params.weight_ih, self.table)
+
+    def times_hh_T(self, h, out):
+        """h W_hh^T for h [B,H], into the first 4H columns of out."""
+        if len(h) == 1:
+            np.dot(h, self.params.weight_hh.T, out=out[:, : 4 * h.shape[1]])
+        else:
+            product(h, self.panels, out)
+
+    def times_hh(self, da, out):
+        """da W_hh for da [B,4H], into the first H columns of out."""
+        if len(da) == 1:
+            np.dot(da, self.params.weight_hh, out=out[:, : da.shape[1] // 4])
+        else:
+            product(da, self.panels_back, out)
 
 
 def _transpose(a, out):
@@ -83,8 +101,9 @@ class Layer:
         self.h, self.c = np.empty((T + 1, B, H), dtype), np.empty((T + 1, B, H), dtype)  # [0] is the state before
         self.tanh_c = np.empty((T, B, H), dtype)
         self.ones, self.dbias = np.ones(B, dtype), np.empty((T, 4 * H), dtype)
-        self.h_part = np.empty((B, 4 * H), dtype)
-        self.dh, self.dc = np.empty((B, H), dtype), np.empty((B, H), dtype)
+        self.h_part = np.empty((B, whole_panels(4 * H, dtype)), dtype)
+        self.dh_part = np.empty((B, whole_panels(H, dtype)), dtype)
+        self.dh, self.dc = self.dh_part[:, :H], np.empty((B, H), dtype)
         self.rows = np.arange(B)
         self.dtable = np.empty((one_hot_size, 4 * H), dtype)  # dW_ih^T, [V,4H]
 
@@ -107,9 +126,8 @@ class Layer:
     def _recur(self, weights: LayerWeights, h0, c0, x_part):
         """(1). x_part(t) gives the array and the rows of it that hold x_t W_ih^T."""
         self.h[0], self.c[0] = h0, c0
-        weight_hh_T = weights.weight_hh_T if len(self.rows) > 1 else weights.params.weight_hh.T
         for t in range(len(self.gates)):
-            np.dot(self.h[t], weight_hh_T, out=self.h_part)
+            weights.times_hh_T(self.h[t], self.h_part)
             gates, c, tanh_c, h = self.gates[t], self.c[t + 1], self.tanh_c[t], self.h[t + 1]
             gates_forward(*x_part(t), self.h_part, weights.bias, gates, self.c[t], c, tanh_c, h)
         return self.h[1:]
@@ -132,7 +150,7 @@ class Layer:
         self.dh[...], self.dc[...] = dh_n, dc_n
         for t in reversed(range(len(self.gates))):
             gates_backward(dy[t], self.dh, self.dc, self.gates[t], self.c[t], self.tanh_c[t])
-            np.dot(self.gates[t], weights.params.weight_hh, out=self.dh)
+            weights.times_hh(self.gates[t], self.dh_part)
             np.dot(self.ones, self.gates[t], out=self.dbias[t])
         np.dot(_flat(self.gates).T, _flat(self.h[:-1]), out=grads.weight_hh)
         np.sum(self.dbias, axis=0, out=grads.bias_ih)  # B terms, then T: one sum of T*B would round off five times more
