@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from lstm_ref.network import Network
 
-LEAST_ROWS = 32  # a part: with fewer, reading all weights in every thread costs more than the idle cores
+LEAST_ROWS = 4  # a part: with fewer, reading all weights in every thread costs more than the idle cores
 
 Result = TypeVar("Result")
 

@@ -1,15 +1,16 @@
-r"""R rows of a product, J columns of it at a time, in registers: the one place where we write LLVM's language ourselves.
+r"""A few rows of a product, J columns of it at a time, in registers: the one place where we write LLVM's own language.
 
-    y_rj = sum_k x_rk P_kj,   r < R, j < J                              (1)
+    y_rj += sum_k x_rk P_kj,   r < R, j < J                             (1)
 
 Shapes: x [R,K]; P [K,J], contiguous; y [R,J]. J is VECTORS registers of numbers.
 
-A step of k reads J numbers of P and one of each row, and has R J multiplications for them: with R = 8, sixteen
-registers of sums that never leave the processor until k is through. LLVM's loop vectoriser does not find this from
-loops over arrays (tried: a fifth of the speed), so the vectors are named here. Whether R J sums fit depends on how many
-registers there are and how wide: 32 of 64 bytes with AVX-512, 16 of 32 with AVX, and 16 bytes that every processor has.
+A step of k reads J numbers of P and one of each row, and has R J multiplications for them: of four rows by four
+registers, sixteen registers of sums, which leave the processor when k is through. LLVM's loop vectoriser does not find
+this from loops over arrays (tried: a third of the speed and less), so the vectors are named here. What fits depends on
+how many registers there are and how wide: 32 of 64 bytes with AVX-512, 16 of 32 with AVX, 16 bytes on any processor.
+Measured with AVX-512 only.
 
-Every y is one sum in the order of k, whatever R is: a row has the same bits in whatever company it is multiplied.
+Every sum is in the order of k, whatever R is: a row has the same bits in whatever company it is multiplied.
 
 Proved by parity_tests/test_product.py.
 """
@@ -25,18 +26,18 @@ from numba.extending import intrinsic, overload
 
 from lstm_ref.core.jit import FASTMATH
 
-VECTORS = 4
+ROWS = 4  # R, where there are so many
 
 
 def _registers() -> tuple[int, int]:
-    """Bytes of a vector register of this processor, and R, the rows whose sums fit into all of them."""
+    """Bytes of a register of this processor, and VECTORS, how many of them a row of y has."""
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512f"):
         return 64, 4
-    return (32, 4) if features.get("avx") else (16, 4)
+    return (32 if features.get("avx") else 16), 2
 
 
-REGISTER_BYTES, ROWS = _registers()
+REGISTER_BYTES, VECTORS = _registers()
 
 
 def columns(dtype: np.dtype) -> int:
@@ -51,7 +52,7 @@ def tile_of(rows: int) -> Callable[..., None]:
         out += x @ panel  # uncompiled
 
     @intrinsic
-    def written(typing_context, x, panel, out):
+    def written(typing_context, x, panel, out) -> Any:
         def write(context, builder, signature, arguments):
             arrays = [context.make_array(kind)(context, builder, a) for kind, a in zip(signature.args, arguments)]
             _Writer(context, builder, x.dtype, rows).write(*arrays)
@@ -61,7 +62,7 @@ def tile_of(rows: int) -> Callable[..., None]:
 
     @overload(tile)
     def _typed_tile(x, panel, out):
-        return lambda x, panel, out: written(x, panel, out)
+        return lambda x, panel, out: written(x, panel, out)  # type: ignore[call-arg]  # numba gives the first
 
     return tile
 
