@@ -26,6 +26,7 @@ from lstm_ref.kernels.sampling import sample_token
 from lstm_ref.network import Network
 from lstm_ref.optimizer import Optimizer
 from lstm_ref.shards import Shards
+from lstm_ref.single_stream import SingleStream, StreamWeights
 
 
 def build(config: LanguageModelConfig, *, optimizer: OptimizerConfig, device: str = "cpu", precision: str = "float32"):
@@ -52,6 +53,7 @@ class NumpyLM:
         self.network = Network(config, self.dtype)
         self.shards = Shards(self.network)
         self.optimizer = Optimizer(config, optimizer or OptimizerConfig(), self.network.params)
+        self._stream_weights: StreamWeights | None = None  # of the parameters as they are now
 
     # ---- state of the model -------------------------------------------------------------------------------------
 
@@ -63,6 +65,7 @@ class NumpyLM:
         check_parameters(self.config, params)
         for name, value in self.network.params.items():
             value[...] = params[name]
+        self._stream_weights = None
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
         return {name: value.copy() for name, value in self.optimizer.state.items()}
@@ -75,6 +78,7 @@ class NumpyLM:
 
     def exchange_average(self) -> None:
         self.optimizer.exchange_average()
+        self._stream_weights = None
 
     def zero_state(self, batch_size: int) -> State:
         return [tuple(np.zeros((batch_size, H), self.dtype) for _ in "hc") for H in self.config.hidden_sizes]
@@ -99,7 +103,7 @@ class NumpyLM:
         """Loss, penalty and the next state; leaves the gradients in the network."""
         T, B = window.inputs.shape
         masks = dropout_masks(self.config, draws, T, B)
-        self.network.load(masks, backward=True)
+        self.network.load(masks, B, backward=True)
 
         def compute(network: Network, rows: slice) -> tuple[float, float, State]:
             part, part_masks = window.part(rows), masks_of_rows(masks, rows)
@@ -113,7 +117,7 @@ class NumpyLM:
         return sum(losses), sum(penalties), _joined(states)
 
     def logits(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        self.network.load({}, backward=False)
+        self.network.load({}, inputs.shape[1], backward=False)
         x, next_state = self._forward(self.network, inputs, state)
         return self.network.logits(x), next_state
 
@@ -128,10 +132,11 @@ class NumpyLM:
         norm = global_norm(self.network.grads)
         if np.isfinite(loss) and np.isfinite(norm):
             self.optimizer.step(self.network.grads, settings.lr, clip_factor(norm, settings.clip))
+            self._stream_weights = None
         return StepResult(loss, norm, next_state)
 
     def evaluate(self, window: Window, state: State) -> Evaluation:
-        self.network.load({}, backward=False)
+        self.network.load({}, window.inputs.shape[1], backward=False)
 
         def compute(network: Network, rows: slice) -> tuple[float, State]:
             part = window.part(rows)
@@ -148,16 +153,15 @@ class NumpyLM:
         self, prime: Sequence[int], length: int, policy: SamplingPolicy, draws: Draws, first_draw: int = 0
     ) -> Iterator[int]:
         policy.check_vocabulary(self.config.vocab_size)
-        logits, state = self.logits(np.asarray(prime, np.int64)[:, None], self.zero_state(1))
-        arrays = self.network.arrays((1, 1))  # loaded for the prime; the parameters do not change between two tokens
-        uniforms = draws.at(first_draw).one_each_step("sample")
-        token = np.empty((1, 1), np.int64)
+        of_prime, state = self.logits(np.asarray(prime, np.int64)[:, None], self.zero_state(1))
+        self._stream_weights = self._stream_weights or StreamWeights(self.network)
+        stream = SingleStream(self._stream_weights, state)
+        logits, uniforms = of_prime[-1, 0], draws.at(first_draw).one_each_step("sample")
         for n in range(length):
-            if n > 0:
-                x, state = self.network.forward(arrays, token, state, {})
-                logits = self.network.logits(x)
-            token[0, 0] = self.choose(logits[-1, 0], policy, next(uniforms))
-            yield int(token[0, 0])
+            token = self.choose(logits, policy, next(uniforms))
+            yield token
+            if n + 1 < length:
+                logits = stream.step(token)
 
 
 def _rows_of(state: State, rows: slice) -> State:

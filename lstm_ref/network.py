@@ -52,14 +52,14 @@ class Network:
         other._begin()
         return other
 
-    def load(self, masks: Masks, *, backward: bool) -> None:
-        """What is computed from now on reads the parameters as they are now, less what `masks` drop of them. backward:
-        whether gradients will be."""
+    def load(self, masks: Masks, rows: int, *, backward: bool) -> None:
+        """What is computed from now on, of at most so many rows at once, reads the parameters as they are now, less
+        what `masks` drop of them. backward: whether gradients will be."""
         for k, weights in enumerate(self._weights):
             params, where = layer_params(self.params, k), f"weight_hh_l{k}"
             if where in masks:
                 params = params._replace(weight_hh=self._drop(params.weight_hh, where, masks, self._dropped_hh[k]))
-            weights.load(params, backward)
+            weights.load(params, forward=rows > 1, backward=backward and rows > 1)
 
     def arrays(self, shape: tuple[int, ...]) -> "Arrays":
         """Those for windows of shape [T,B]."""

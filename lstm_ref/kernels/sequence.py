@@ -60,11 +60,12 @@ class LayerWeights:
         self.table = np.empty((I, 4 * H), dtype) if one_hot else None  # W_ih^T, [V,4H]
         self.load(params)
 
-    def load(self, params: CellParams, backward=True):
-        """backward: whether `Layer.backward` will be called."""
+    def load(self, params: CellParams, forward=True, backward=True):
+        """forward, backward: whether `Layer.forward` and `backward` will be called with more than one row."""
         self.params = params
         np.add(params.bias_ih, params.bias_hh, out=self.bias)
-        pack(params.weight_hh.T, self.panels)
+        if forward:
+            pack(params.weight_hh.T, self.panels)
         if backward:
             pack(params.weight_hh, self.panels_back)
         if self.table is not None:
