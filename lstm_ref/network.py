@@ -157,7 +157,8 @@ class Network:
 class Arrays:
     """What a window of T x B tokens leaves on its way up and down; a shorter window takes the first part of each.
 
-    x[k]: the input of layer k (x[0] unused for one-hot input), x[L] the decoder's; dx[k]: its gradient.
+    x[k]: the input of layer k (x[0] unused for one-hot input), x[L] the decoder's. dx[k]: its gradient; all of them lie
+    in the same memory, because a layer has read all of dx[k+1] when it writes dx[k].
     """
 
     def __init__(self, config: LanguageModelConfig, T: int, B: int, dtype: np.dtype):
@@ -166,7 +167,8 @@ class Arrays:
         one_hot_sizes = [0 if config.embedding_size else config.vocab_size] + [0] * len(config.hidden_sizes)
         self.layers = [Layer(T, B, H, dtype, V) for H, V in zip(config.hidden_sizes, one_hot_sizes)]
         self.x = [np.empty((T, B, size), dtype) for size in sizes]
-        self.dx = [np.empty((T, B, size), dtype) for size in sizes]
+        dx = np.empty(T * B * max(sizes), dtype)
+        self.dx = [dx[: T * B * size].reshape(T, B, size) for size in sizes]
 
     def first(self, T: int) -> "Arrays":
         if self.T == T:

@@ -71,7 +71,7 @@ class _Layer:
     def __init__(self, matrices: LayerMatrices, h: np.ndarray, c: np.ndarray):
         (gates,), dtype = matrices.bias.shape, h.dtype
         self._bias = matrices.bias
-        self._h, self._c, self._next_c, self._tanh_c = h.copy(), c.copy(), np.empty_like(c), np.empty_like(c)
+        self._h, self._c, self._next_c = h.copy(), c.copy(), np.empty_like(c)
         self._gates = np.empty((1, gates), dtype)
         self._products = [(matrix.T, np.empty((1, len(matrix)), dtype)) for matrix in matrices.readers]
         self._h_part = self._products[0][1][:, :gates]
@@ -81,7 +81,7 @@ class _Layer:
     def step(self, x_part: np.ndarray, row: np.ndarray) -> np.ndarray:
         """What is above makes of the next h, [1,N]. x_part [*,4H], of which the row is x W_ih^T."""
         c, next_c = self._c, self._next_c
-        gates_forward(x_part, row, self._h_part, self._bias, self._gates, c, next_c, self._tanh_c, self._h)
+        gates_forward(x_part, row, self._h_part, self._bias, self._gates, c, next_c, self._h)
         self._c, self._next_c = next_c, c
         self._multiply()
         return self._above

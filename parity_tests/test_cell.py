@@ -60,11 +60,11 @@ def run_gates(case: LayerCase, in_place: bool = False):
     h_part = case.h0 @ case.params.weight_hh.T
     bias = case.params.bias_ih + case.params.bias_hh
     gates = x_part if in_place else np.empty((B, 4 * H), case.x.dtype)
-    c, tanh_c, h = (np.empty((B, H), case.x.dtype) for _ in range(3))
-    gates_forward(x_part, np.arange(B), h_part, bias, gates, case.c0, c, tanh_c, h)
+    c, h = (np.empty((B, H), case.x.dtype) for _ in range(2))
+    gates_forward(x_part, np.arange(B), h_part, bias, gates, case.c0, c, h)
     dc = case.dc_n.copy()
     da = gates.copy()
-    gates_backward(case.dy[0], case.dh_n, dc, da, case.c0, tanh_c)
+    gates_backward(case.dy[0], case.dh_n, dc, da, case.c0, c)
     return h, c, gates, da, dc
 
 

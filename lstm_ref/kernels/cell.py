@@ -78,11 +78,12 @@ def cell_backward_plain(dh, dc, cache, params, grads):
 
 
 @jit
-def gates_forward(x_part, rows, h_part, bias, gates, c_prev, c, tanh_c, h):
+def gates_forward(x_part, rows, h_part, bias, gates, c_prev, c, h):
     """x_part [*,4H], of which row rows[b] is x W_ih^T of batch row b; h_part [B,4H] = h W_hh^T, which becomes a; bias
-    [4H] = b_ih + b_hh; c_prev [B,H]. Writes gates [B,4H] = i f g o (x_part itself may be written to) and c, tanh_c and
-    h [B,H]."""
+    [4H] = b_ih + b_hh; c_prev [B,H]. Writes gates [B,4H] = i f g o (x_part itself may be written to), and c and h
+    [B,H]."""
     B, H = c.shape
+    tanh_c = np.empty(H, c.dtype)
     for b in range(B):
         x_row, a, row = x_part[rows[b]], h_part[b], gates[b]
         for j in range(4 * H):
@@ -94,33 +95,35 @@ def gates_forward(x_part, rows, h_part, bias, gates, c_prev, c, tanh_c, h):
         for j in range(3 * H, 4 * H):
             row[j] = sigmoid(a[j])  # o
         i, f, g, o = row[:H], row[H : 2 * H], row[2 * H : 3 * H], row[3 * H :]
-        c_prev_row, c_row, tanh_c_row, h_out = c_prev[b], c[b], tanh_c[b], h[b]
+        c_prev_row, c_row, h_row = c_prev[b], c[b], h[b]
         for j in range(H):
             c_row[j] = f[j] * c_prev_row[j] + i[j] * g[j]  # (3)
         for j in range(H):
-            tanh_c_row[j] = tanh(c_row[j])
+            tanh_c[j] = tanh(c_row[j])
         for j in range(H):
-            h_out[j] = o[j] * tanh_c_row[j]  # (4)
+            h_row[j] = o[j] * tanh_c[j]  # (4)
 
 
 @jit
-def gates_backward(dy, dh_next, dc, gates, c_prev, tanh_c):
+def gates_backward(dy, dh_next, dc, gates, c_prev, c):
     """dy [B,H] from above and dh_next [B,H] from the next step add up to dh; dc [B,H] becomes dc_prev in place.
-    Overwrites gates [B,4H] with da."""
+    Overwrites gates [B,4H] with da. tanh(c) is computed again: kept, it would be a tenth of a window's memory."""
     B, H = dc.shape
-    dh = np.empty(H, dc.dtype)
+    dh, tanh_c = np.empty(H, dc.dtype), np.empty(H, dc.dtype)
     for b in range(B):
         row = gates[b]
         i, f, g, o = row[:H], row[H : 2 * H], row[2 * H : 3 * H], row[3 * H :]
-        dy_row, dh_row, dc_row, c_prev_row, tanh_c_row = dy[b], dh_next[b], dc[b], c_prev[b], tanh_c[b]
+        dy_row, dh_row, dc_row, c_prev_row, c_row = dy[b], dh_next[b], dc[b], c_prev[b], c[b]
         for j in range(H):
             dh[j] = dy_row[j] + dh_row[j]
         for j in range(H):
-            t = tanh_c_row[j]
+            tanh_c[j] = tanh(c_row[j])
+        for j in range(H):
+            t = tanh_c[j]
             through_tanh = dh[j] * o[j]
             dc_row[j] += through_tanh - through_tanh * t * t  # (4)
         for j in range(H):
-            o[j] = dh[j] * tanh_c_row[j] * (o[j] - o[j] * o[j])  # (4), (2)
+            o[j] = dh[j] * tanh_c[j] * (o[j] - o[j] * o[j])  # (4), (2)
         for j in range(H):
             i_j, g_j = i[j], g[j]
             through_i = dc_row[j] * i_j

@@ -87,7 +87,6 @@ class Layer:
     def __init__(self, T, B, H, dtype, one_hot_size=0):
         self.gates = np.empty((T, B, 4 * H), dtype)  # i f g o, later da
         self.h, self.c = np.empty((T + 1, B, H), dtype), np.empty((T + 1, B, H), dtype)  # [0] is the state before
-        self.tanh_c = np.empty((T, B, H), dtype)
         self.dbias = np.empty((T, 4 * H), dtype)
         self.h_part = np.empty((B, whole_panels(4 * H, dtype)), dtype)
         self.dh_part = np.empty((B, whole_panels(H, dtype)), dtype)
@@ -97,7 +96,7 @@ class Layer:
     def first(self, T):
         """This layer for a shorter window: the first part of each array."""
         part = copy.copy(self)
-        part.gates, part.tanh_c, part.dbias = self.gates[:T], self.tanh_c[:T], self.dbias[:T]
+        part.gates, part.dbias = self.gates[:T], self.dbias[:T]
         part.h, part.c = self.h[: T + 1], self.c[: T + 1]
         return part
 
@@ -114,7 +113,7 @@ class Layer:
     def _recur(self, weights: LayerWeights, h0, c0, x_part, rows):
         """(1). x_part [*,4H], whose row rows[t,b] is x W_ih^T of step t and batch row b."""
         self.h[0], self.c[0] = h0, c0
-        kept = self.h_part, self.gates, self.h, self.c, self.tanh_c
+        kept = self.h_part, self.gates, self.h, self.c
         if len(h0) > 1:
             steps_forward(x_part, rows, weights.panels, weights.bias, *kept)
         else:
@@ -137,7 +136,7 @@ class Layer:
     def _through_time(self, weights: LayerWeights, dy, dh_n, dc_n, grads: CellParams):
         """(2), and what of (3) does not depend on the input."""
         self.dh[...], self.dc[...] = dh_n, dc_n
-        kept = self.dh_part, self.dc, self.gates, self.c, self.tanh_c, self.dbias
+        kept = self.dh_part, self.dc, self.gates, self.c, self.dbias
         if len(self.dc) > 1:
             steps_backward(dy, weights.panels_back, *kept)
         else:
@@ -152,20 +151,20 @@ class Layer:
 
 
 @jit
-def steps_forward(x_part, rows, panels, bias, h_part, gates, h, c, tanh_c):
+def steps_forward(x_part, rows, panels, bias, h_part, gates, h, c):
     """(1) for h [T+1,B,H] and c, whose [0] is given. panels: of W_hh^T. The others as in `gates_forward`, which see,
     with T before."""
     for t in range(len(gates)):
         product(h[t], panels, h_part)
-        gates_forward(x_part, rows[t], h_part, bias, gates[t], c[t], c[t + 1], tanh_c[t], h[t + 1])
+        gates_forward(x_part, rows[t], h_part, bias, gates[t], c[t], c[t + 1], h[t + 1])
 
 
 @jit
-def steps_backward(dy, panels, dh_part, dc, gates, c, tanh_c, dbias):
+def steps_backward(dy, panels, dh_part, dc, gates, c, dbias):
     """(2): dy [T,B,H]; dh_part [B,>=H] and dc [B,H] from the state after the window to that before it; gates become da.
     panels: of W_hh. dbias [T,4H]: da summed over the rows of each step."""
     for t in range(len(gates) - 1, -1, -1):
-        gates_backward(dy[t], dh_part, dc, gates[t], c[t], tanh_c[t])
+        gates_backward(dy[t], dh_part, dc, gates[t], c[t], c[t + 1])
         product(gates[t], panels, dh_part)
         total = dbias[t]
         total[:] = 0
@@ -174,19 +173,19 @@ def steps_backward(dy, panels, dh_part, dc, gates, c, tanh_c, dbias):
                 total[j] += da[j]
 
 
-def _one_row_forward(x_part, rows, weight_hh, bias, h_part, gates, h, c, tanh_c):
+def _one_row_forward(x_part, rows, weight_hh, bias, h_part, gates, h, c):
     """`steps_forward` for B = 1, where reading W_hh is all there is: BLAS does that with all its threads."""
     h_part = h_part[:, : len(bias)]
     for t in range(len(gates)):
         np.dot(h[t], weight_hh.T, out=h_part)
-        gates_forward(x_part, rows[t], h_part, bias, gates[t], c[t], c[t + 1], tanh_c[t], h[t + 1])
+        gates_forward(x_part, rows[t], h_part, bias, gates[t], c[t], c[t + 1], h[t + 1])
 
 
-def _one_row_backward(dy, weight_hh, dh_part, dc, gates, c, tanh_c, dbias):
+def _one_row_backward(dy, weight_hh, dh_part, dc, gates, c, dbias):
     """`steps_backward` for B = 1."""
     dh = dh_part[:, : dc.shape[1]]
     for t in reversed(range(len(gates))):
-        gates_backward(dy[t], dh, dc, gates[t], c[t], tanh_c[t])
+        gates_backward(dy[t], dh, dc, gates[t], c[t], c[t + 1])
         np.dot(gates[t], weight_hh, out=dh)
         dbias[t] = gates[t, 0]
 
