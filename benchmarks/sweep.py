@@ -5,7 +5,9 @@ Beside each exponent stand two that are expected: of the FLOP (products.py), and
 at the rate that this machine reaches at these very shapes (roofline.py). So what a fast product does at small sizes is
 in the second, and what is left between the limit and a contender is its own: elementwise work, one pass over [T,B,4H]
 and so linear in each of T, B and H, and the calls of a step, T of them whatever B, H and V are. An exponent further
-than SURPRISE from the limit's, or points that lie further than that off a power law, are marked: something to explain.
+than SURPRISE from the limit's, or points that lie further than that off a power law, are a surprise. It is explained
+where a sum of just these parts, fixed, linear and products, is off by no more than EXPLAINED; with threads, which has
+no such parts, by the share that one thread does alone [Amdahl 1967]. Else it is marked as something to explain.
 
 All points of all contenders take turns in one round, so a slow minute of the machine befalls them all; each round gives
 an exponent, and their median and quartiles are reported.
@@ -21,7 +23,7 @@ from typing import Any
 
 from benchmarks.cases import StepCase, characters
 from benchmarks.contenders import contenders
-from benchmarks.fit import PowerLaw, fitted, steepness
+from benchmarks.fit import PowerLaw, fitted, parts_of, steepness
 from benchmarks.pairs import Spread
 from benchmarks.products import flops
 from benchmarks.quiet import wait_until_idle
@@ -41,7 +43,7 @@ VALUES = {
 TINY_VALUES = {"T": (3, 6, 12), "B": (2, 4, 8), "H": (4, 8, 16), "V": (6, 12, 24)}
 DIMENSIONS = (*VALUES, "threads")
 NAMES = ("NumpyLM", "TorchLM", "torch nn.LSTM")
-SURPRISE = 0.2
+SURPRISE, EXPLAINED = 0.2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,23 @@ class Sweep:
             found.append(f"{name}: {law.spread:.0%} off a power law.")
         return found
 
+    def explanation(self, name: str) -> str | None:
+        """Of its surprises; None where there is none."""
+        if self.dimension == "threads":
+            one, most, n = self.medians(name)[0], self.medians(name)[-1], self.values[-1]
+            return f"{(n * most / one - 1) / (n - 1):.0%} of the work done by one thread alone would explain it."
+        if not self.limits:
+            return None
+        parts = parts_of(self.values, self.medians(name), self.limits)
+        if not parts.spread <= EXPLAINED:
+            return None
+        terms = {
+            f"{_milliseconds(parts.fixed)} ms": parts.fixed,
+            f"{_milliseconds(parts.linear)} ms x {self.dimension}": parts.linear,
+            f"{parts.products:.2f} x the products' time": parts.products,
+        }
+        return f"{' + '.join(text for text, size in terms.items() if size)} is off by {parts.spread:.0%}."
+
     def to_dict(self) -> dict[str, Any]:
         fits = {
             name: {
@@ -126,6 +145,7 @@ class Sweep:
                 "exponent_by_round": asdict(self.exponents(name)),
                 "steepness": steepness(self.values, self.medians(name)),
                 "surprises": self.surprises(name),
+                "explanation": self.explanation(name),
             }
             for name in self.seconds
         }
@@ -148,12 +168,13 @@ class Sweep:
             "off by",
             "between",
         ]
-        found = [line for name in self.seconds for line in self.surprises(name)]
         notes = [
             f"Medians of {len(next(iter(self.seconds.values()))[0])} rounds, all points interleaved; exponent: of the "
             f"medians, in brackets the quartiles of the rounds'. {noise(self.others)}"
         ]
-        notes += [f"To be explained: {line}" for line in found]
+        for name in self.seconds:
+            if found := self.surprises(name):
+                notes.append(" ".join([*found, self.explanation(name) or "To be explained."]))
         lines = [f"## {self.dimension}: {self.base}", markdown_table([heading, *times]), *map(wrapped, notes)]
         return "\n\n".join(lines)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.fit import fitted, steepness
+from benchmarks.fit import fitted, parts_of, steepness
 
 laws = st.tuples(st.floats(1e-6, 1e3), st.floats(-2, 3))
 points = st.lists(st.integers(1, 10_000), min_size=2, max_size=6, unique=True)
@@ -31,3 +31,24 @@ def test_the_fit_is_that_of_least_squares_by_hand() -> None:
 
 def test_the_steepness_shows_where_a_fixed_cost_ends() -> None:
     assert steepness([1, 2, 4], [1, 1, 4]) == pytest.approx([0, 2])
+
+
+@given(
+    factors=st.tuples(*[st.sampled_from([0.0, 0.5, 2.0])] * 3),
+    x=st.lists(st.integers(1, 100), min_size=4, max_size=6, unique=True),
+)
+def test_the_parts_that_a_cost_was_made_of_are_found(factors, x) -> None:
+    limits = [value**2 for value in x]
+    y = [factors[0] + factors[1] * value + factors[2] * limit for value, limit in zip(x, limits)]
+    if min(y) == 0:
+        return
+    found = parts_of(x, y, limits)
+    assert (found.fixed, found.linear, found.products) == pytest.approx(factors, abs=1e-6)
+    assert found.spread == pytest.approx(0, abs=1e-9)
+
+
+def test_no_part_of_a_cost_is_negative() -> None:
+    """y = 3x - 1 is not to be had without one."""
+    found = parts_of([1, 2, 3, 4], [2, 5, 8, 11], [1, 8, 27, 64])
+    assert min(found.fixed, found.linear, found.products) >= 0
+    assert found.spread > 0.01

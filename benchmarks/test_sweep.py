@@ -66,6 +66,18 @@ def test_another_exponent_and_another_shape_are_to_be_explained() -> None:
     assert "To be explained" in bent.to_markdown()
 
 
+def test_a_fixed_part_beside_the_products_explains_a_flat_law() -> None:
+    made = _sweep([11.0, 12.0, 14.0])
+    assert "grows by" in " ".join(made.surprises("ours"))
+    assert made.explanation("ours").startswith("11000 ms + 110 ms x T is off by 0%")
+    assert "To be explained" not in made.to_markdown()
+
+
+def test_threads_are_explained_by_what_one_does_alone() -> None:
+    made = _sweep([4.0, 3.0, 2.5], values=[1, 2, 4], limits=None, flops=None, dimension="threads")
+    assert made.explanation("ours") == "50% of the work done by one thread alone would explain it."
+
+
 def test_without_limits_the_work_is_expected_and_with_threads_an_even_share() -> None:
     assert _sweep([1.0, 2.0, 4.0], limits=None, flops=[1, 4, 16]).expected == pytest.approx(2)
     assert _sweep([4.0, 2.0, 1.0], limits=None, flops=None).surprises("ours") == []

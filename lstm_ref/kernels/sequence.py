@@ -131,7 +131,7 @@ class Layer:
         self._through_time(weights, dy, dh_n, dc_n, grads)
         self.dtable[...] = 0
         scatter_add(self.dtable, ids.reshape(-1), _flat(self.gates))
-        grads.weight_ih[...] = self.dtable.T
+        _transpose(self.dtable, grads.weight_ih)
 
     def _through_time(self, weights: LayerWeights, dy, dh_n, dc_n, grads: CellParams):
         """(2), and what of (3) does not depend on the input."""
