@@ -47,6 +47,9 @@ def steepness(x: Sequence[float], y: Sequence[float]) -> list[float]:
     return [math.log(d / b) / math.log(c / a) for (a, b), (c, d) in itertools.pairwise(points)]
 
 
+GAIN = 1e-3
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """a, b, c of (3), and the rms of the relative residuals."""
@@ -58,13 +61,14 @@ class Parts:
 
 
 def parts_of(x: Sequence[float], y: Sequence[float], limits: Sequence[float]) -> Parts:
-    """The best of the fits with some of the terms of (3) in which none is negative. All y positive."""
+    """The best of the fits with some of the terms of (3) in which none is negative; a further term has to bring it
+    GAIN nearer. All y positive."""
     terms = np.stack([np.ones(len(x)), x, limits], axis=1) / np.asarray(y)[:, None]
     best = Parts(0.0, 0.0, 0.0, 1.0)
     for chosen in (list(c) for count in (1, 2, 3) for c in itertools.combinations(range(3), count)):
         factors = np.zeros(3)
         factors[chosen] = np.linalg.lstsq(terms[:, chosen], np.ones(len(x)), rcond=None)[0]
         spread = float(np.sqrt(np.mean((terms @ factors - 1) ** 2)))
-        if factors.min() >= 0 and spread < best.spread:
+        if factors.min() >= 0 and spread < best.spread - GAIN:
             best = Parts(*map(float, factors), spread)
     return best
