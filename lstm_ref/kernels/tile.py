@@ -49,7 +49,10 @@ def tile_of(rows: int) -> Callable[..., None]:
     """For kernels, (1) of exactly so many rows: tile(x, panel, out)."""
 
     def tile(x, panel, out):
-        out += x @ panel  # uncompiled
+        sums = np.zeros_like(out)
+        for k in range(len(panel)):  # uncompiled, in the same order
+            sums += x[:, k : k + 1] * panel[k]
+        out += sums
 
     @intrinsic
     def written(typing_context, x, panel, out) -> Any:
