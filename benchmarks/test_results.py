@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.cases import AWD_STEP, CHARACTER_SAMPLE, CHARACTER_STEP, StartCase
 from benchmarks.run import PROVED_SAMPLERS, PROVED_START, PROVED_TRAINERS
+from benchmarks.sweep import DIMENSIONS, NAMES
 
 RESULTS = Path(__file__).parent / "results"
 pytestmark = pytest.mark.skipif(not RESULTS.exists(), reason="installed without the checkout")
@@ -93,3 +94,13 @@ def test_whoever_was_timed_was_proved_right_on_a_quiet_machine_in_nine_rounds() 
         assert not measured["left_out"]
         for contender in measured["contenders"].values():
             assert len(contender["seconds_by_round"]) == 9
+
+
+def test_every_size_was_swept_and_no_surprise_is_unexplained() -> None:
+    sweeps = newest("sweep")["sweeps"]
+    assert [sweep["dimension"] for sweep in sweeps] == list(DIMENSIONS)
+    for sweep in sweeps:
+        assert sweep["others"] <= 0.05
+        assert sweep["fits"].keys() == set(NAMES)
+        for name, fit in sweep["fits"].items():
+            assert fit["explanation"] or not fit["surprises"], (sweep["dimension"], name)
