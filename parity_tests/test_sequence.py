@@ -67,6 +67,15 @@ def test_the_fast_layer_equals_the_plain_one(case):
         assert relative_error(actual, expected[name]) <= 1e-12, name
 
 
+@pytest.mark.parametrize("H", [37, 70])
+def test_so_does_one_whose_weights_take_several_panels(H):
+    """kernels/product.py: 4H and H are no multiples of a panel's columns here."""
+    case = layer_case(3, 6, 5, H, seed=4, scale=0.3)
+    expected = plain(case)
+    for name, actual in fast(case).items():
+        assert relative_error(actual, expected[name]) <= 1e-12, name
+
+
 @given(case=layer_cases(), spare=st.integers(1, 5))
 def test_a_window_shorter_than_the_arrays_gives_the_same_bits(case, spare):
     expected = fast(case)

@@ -49,8 +49,11 @@ def tile_of(rows: int) -> Callable[..., None]:
     """For kernels, (1) of exactly so many rows: tile(x, panel, out)."""
 
     def tile(x, panel, out):
+        # Uncompiled: in the same order, and with the shapes that the compiled form takes for granted.
+        assert x.shape == (rows, len(panel))
+        assert out.shape == (rows, panel.shape[1])
         sums = np.zeros_like(out)
-        for k in range(len(panel)):  # uncompiled, in the same order
+        for k in range(len(panel)):
             sums += x[:, k : k + 1] * panel[k]
         out += sums
 
