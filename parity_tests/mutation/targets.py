@@ -28,6 +28,7 @@ def _core(name: str, *more_tests: str) -> Target:
     return Target(module=f"lstm_ref/core/{name}.py", tests=(f"parity_tests/core/test_{name}.py", *more_tests))
 
 
+_WRITER = "write", "__init__", "_add_products", "_row", "_vectors", "_broadcast"
 TARGETS = (
     _kernel("activations", compiled=("_typed_exp", "_typed_sigmoid", "_typed_tanh")),
     _kernel("adam"),
@@ -45,7 +46,7 @@ TARGETS = (
     Target(
         module="lstm_ref/kernels/tile.py",
         tests=("parity_tests/test_product.py",),
-        compiled=("written", "_typed_tile", "write", "__init__", "_add_products", "_row", "_vectors", "_broadcast"),
+        compiled=("_registers", "columns", "written", "_typed_tile", *_WRITER),
     ),
     _core("atomic"),
     _core("batching", "parity_tests/core/test_stream.py"),
