@@ -91,12 +91,13 @@ class Layer:
         self.h_part = np.empty((B, whole_panels(4 * H, dtype)), dtype)
         self.dh_part = np.empty((B, whole_panels(H, dtype)), dtype)
         self.dh, self.dc = self.dh_part[:, :H], np.empty((B, H), dtype)
+        self.rows = np.arange(T * B).reshape(T, B)  # of what is computed for all steps at once
         self.dtable = np.empty((one_hot_size, 4 * H), dtype)  # dW_ih^T, [V,4H]
 
     def first(self, T):
         """This layer for a shorter window: the first part of each array."""
         part = copy.copy(self)
-        part.gates, part.dbias = self.gates[:T], self.dbias[:T]
+        part.gates, part.dbias, part.rows = self.gates[:T], self.dbias[:T], self.rows[:T]
         part.h, part.c = self.h[: T + 1], self.c[: T + 1]
         return part
 
@@ -104,7 +105,7 @@ class Layer:
         """x [T,B,I]. Returns y [T,B,H], a view."""
         x_part = _flat(self.gates)
         np.dot(_flat(x), weights.params.weight_ih.T, out=x_part)
-        return self._recur(weights, h0, c0, x_part, np.arange(len(x_part)).reshape(x.shape[:2]))
+        return self._recur(weights, h0, c0, x_part, self.rows)
 
     def forward_one_hot(self, weights: LayerWeights, ids, h0, c0):
         """ids int64 [T,B] stand for one-hot vectors x: x W_ih^T is then row ids of W_ih^T, no product at all."""
