@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lstm_ref.core.draws import Draws
 from lstm_ref.kernels.product import DEPTH, empty_panels, pack, product, product_plain, whole_panels
-from lstm_ref.kernels.tile import ROWS, columns
+from lstm_ref.kernels.tile import ROWS, columns, tile_of
 from parity_tests.cases import seeds, values
 
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
@@ -88,3 +88,20 @@ def test_what_is_not_finite_reaches_its_own_row_and_no_other(value, place):
         out = fast(x, weight)[:, :5]
     assert not np.isfinite(out[2]).any()
     np.testing.assert_array_equal(np.delete(out, 2, axis=0), fast(np.delete(x, 2, axis=0), weight)[:, :5])
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("K", [1, 3])
+@pytest.mark.parametrize("J", [3, 5])
+def test_uncompiled_a_tile_refuses_the_shapes_that_the_compiled_form_takes_for_granted(rows, K, J):
+    """It would read or write beside them."""
+    x, panel, out = np.ones((2, 2)), np.ones((2, 4)), np.zeros((2, 4))
+    tile = tile_of(2)
+    tile(x, panel, out)
+    np.testing.assert_array_equal(out, np.full((2, 4), 2.0))
+    for wrong in (np.ones((rows, 2)), np.ones((2, K))):
+        with pytest.raises(AssertionError):
+            tile(wrong, panel, out)
+    for wrong in (np.ones((rows, 4)), np.ones((2, J))):
+        with pytest.raises(AssertionError):
+            tile(x, panel, wrong)

@@ -1,7 +1,8 @@
 """`make mutation`: tests every mutant of every target, then writes score.md and says what survived without a reason.
 
 Mutants are made in a copy of the checkout, which is gone afterwards however this ends. Results stay in build/mutation,
-one cosmic-ray session for each state of a module and its tests: an interrupted run goes on where it stopped.
+one cosmic-ray session for each state of a module and its tests: an interrupted run goes on where it stopped. Modules
+are tested side by side, one on each core.
 
 The tests run with compilation off: no mutant waits for its compiler, and an index beyond its array is an error.
 
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cosmic_ray.work_db import WorkDB, use_db
@@ -74,8 +76,8 @@ def score_of(target: Target, digest: str) -> Score:
 
 def main(modules: list[str]) -> int:
     digests = {target: target.digest(ROOT) for target in TARGETS if not modules or target.module in modules}
-    for target, digest in digests.items():
-        run(target, session_path(target, digest))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # of processes that are waited for
+        list(pool.map(lambda target: run(target, session_path(target, digests[target])), digests))
     scores, reasons = [score_of(target, digest) for target, digest in digests.items()], load_reasons()
     if not modules:
         FILE.write_text(markdown(scores, reasons), encoding="utf-8")

@@ -25,7 +25,6 @@ from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 from hypothesis import Phase, settings
-from rich.progress import track
 
 from parity_tests.mutation.targets import TARGETS, Target
 
@@ -48,7 +47,9 @@ def main(session_path: str, module: str) -> None:
     limit = 2 + 2 * _baseline(target)
     with use_db(session_path, WorkDB.Mode.open) as session:
         pending = [item for item in session.pending_work_items if _is_ours(item, target)]
-        for item in track(pending, module, disable=not sys.stderr.isatty()):
+        for n, item in enumerate(pending):
+            if n % 50 == 0:  # lines and no bar: other modules are tested at the same time
+                print(f"{module}: {n} of {len(pending)} mutants", file=sys.stderr, flush=True)
             session.set_result(item.job_id, _result(item, target, limit))
 
 
