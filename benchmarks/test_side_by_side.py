@@ -12,15 +12,20 @@ from benchmarks.command import run
 from benchmarks.side_by_side import EVERY_REGULARIZER, SideBySide, with_every_regularizer
 from lstm_ref.cli.main import run as lstm
 from lstm_ref.core.presets import preset
+from lstm_torch.model import TorchLM
 
 TEXT = " \n = Cats = \n \n The cat sat on the mat , and the dog ran . \n \n = Dogs = \n \n The dog sat . \n" * 12
-SMALL = ("embedding_size=8", "hidden_sizes=6,8", "batch_size=3", "seq_length=12", "lr=0.01", "epochs=3")
+SMALL = ("embedding_size=8", "hidden_sizes=6,8")
+
+
+def text_and_size(folder: Path, *fields: str) -> list[str]:
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    return [f"--set={field}" for field in (*SMALL, *fields, f"corpus={folder / 'text.txt'}")]
 
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
-    fields = [f"--set={field}" for field in (*SMALL, f"corpus={tmp_path / 'text.txt'}")]
+    fields = text_and_size(tmp_path, "batch_size=3", "seq_length=12", "lr=0.01", "epochs=3")
     return [*fields, "--steps=10", f"--out={tmp_path / 'found.json'}"]
 
 
@@ -45,6 +50,38 @@ def test_a_twin_with_masks_of_its_own_is_refused(arguments: list[str], monkeypat
 
     monkeypatch.setattr(command, "losses_from", wrong)
     assert run(command.app, ["word-seed", *arguments]) == 5
+    assert "the twins differ by" in capsys.readouterr().err
+
+
+@pytest.fixture
+def unstable(tmp_path: Path) -> list[str]:
+    """Of a run that makes 1e-6 nats and more of one unit in the last place."""
+    fields = text_and_size(tmp_path, "batch_size=2", "seq_length=6", "lr=30", "clip=5", "epochs=10")
+    options = ["--precision=float64", "--steps=60", "--explain", f"--out={tmp_path / 'found.json'}"]
+    return ["awd-wikitext2", *fields, *options]
+
+
+def test_a_run_that_amplifies_rounding_is_explained(unstable: list[str], capsys) -> None:
+    assert run(command.app, unstable) == 0
+    found = json.loads(Path(unstable[-1].removeprefix("--out=")).read_text(encoding="utf-8"))
+    assert found["worst_difference"] > found["bound"]
+    assert found["amplified"][-1] > found["bound"]
+    assert found["worst_realigned"] <= 1e-13
+    assert [len(losses) for losses in found["realigned"]] == [2] * 59 + [1]
+    printed = capsys.readouterr().out
+    assert f"one unit in the last place away: {found['amplified'][-1]:.1e}\n" in printed
+    assert f"with the same parameters: {found['worst_realigned']:.1e}\n" in printed
+
+
+@pytest.mark.parametrize("relative", [1e-6, 1e-3])
+def test_a_wrong_line_hides_in_no_amplified_rounding(relative, unstable: list[str], monkeypatch, capsys) -> None:
+    right = TorchLM.train_step
+
+    def wrong(model, window, state, draws, settings):
+        return right(model, window, state, draws, dataclasses.replace(settings, lr=settings.lr * (1 + relative)))
+
+    monkeypatch.setattr(TorchLM, "train_step", wrong)
+    assert run(command.app, unstable) == 5
     assert "the twins differ by" in capsys.readouterr().err
 
 
