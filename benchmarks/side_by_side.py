@@ -6,9 +6,10 @@ is left is rounding, which a run amplifies: its bounds are no error model but wh
 in float32 and 1e-8 in float64.
 
 Some runs amplify more than that: at a high learning rate and few tokens a step, an early difference of one unit in the
-last place grows to whole nats, and no two programs can agree. --explain then tells a wrong line from rounding
+last place grows a billionfold, and no two programs can agree. --explain then tells a wrong line from rounding
 (benchmarks.twin_runs): each twin beside itself, begun one unit in the last place away, says how far apart the run puts
-equal programs, and torch, realigned with NumPy at every step, is held to the bound at every one of them.
+equal programs, and the twins may be ROUNDINGS times as far; torch, realigned with NumPy at every step, is held to the
+bound at every one of them.
 
 A preset that lacks a regulariser gets AWD-LSTM's value of it (EVERY_REGULARIZER), so that all of them are on in every
 comparison.
@@ -38,7 +39,7 @@ from lstm_ref.core.presets import preset
 RESULTS = Path(__file__).parent / "results"
 TWINS = ("numpy", "torch")
 BOUNDS = {"float32": 1e-3, "float64": 1e-8}  # nats
-ROUNDINGS = 100
+ROUNDINGS = 10  # the twins round their own way at every step, a moved beginning is off once
 EVERY_REGULARIZER = {
     "dropout_embedding": 0.1,
     "dropout_input": 0.65,
@@ -101,11 +102,12 @@ class SideBySide:
 
     @property
     def agrees(self) -> bool:
-        """Within the bound; or further apart, but no further than the run puts a twin from itself, and within the bound
-        wherever both begin a step with the same parameters."""
-        if self.worst <= self.bound or self.explanation is None:
+        """Every difference is within the bound; or, explained, no more than the run makes of rounding, and within the
+        bound wherever both twins begin a step with the same parameters."""
+        if self.explanation is None:
             return self.worst <= self.bound
-        of_rounding = all(d <= ROUNDINGS * a for d, a in zip(self.differences, self.amplified, strict=True))
+        allowed = [max(self.bound, ROUNDINGS * a) for a in self.amplified]
+        of_rounding = all(d <= most for d, most in zip(self.differences, allowed, strict=True))
         return of_rounding and self.worst_realigned <= self.bound
 
     def lines(self) -> list[str]:

@@ -56,8 +56,8 @@ def test_a_twin_with_masks_of_its_own_is_refused(arguments: list[str], monkeypat
 @pytest.fixture
 def unstable(tmp_path: Path) -> list[str]:
     """Of a run that makes 1e-6 nats and more of one unit in the last place."""
-    fields = text_and_size(tmp_path, "batch_size=2", "seq_length=6", "lr=30", "clip=5", "epochs=10")
-    options = ["--precision=float64", "--steps=60", "--explain", f"--out={tmp_path / 'found.json'}"]
+    fields = text_and_size(tmp_path, "batch_size=3", "seq_length=12", "lr=300", "epochs=12")
+    options = ["--precision=float64", "--steps=70", "--explain", f"--out={tmp_path / 'found.json'}"]
     return ["awd-wikitext2", *fields, *options]
 
 
@@ -66,8 +66,8 @@ def test_a_run_that_amplifies_rounding_is_explained(unstable: list[str], capsys)
     found = json.loads(Path(unstable[-1].removeprefix("--out=")).read_text(encoding="utf-8"))
     assert found["worst_difference"] > found["bound"]
     assert found["amplified"][-1] > found["bound"]
-    assert found["worst_realigned"] <= 1e-13
-    assert [len(losses) for losses in found["realigned"]] == [2] * 59 + [1]
+    assert found["worst_realigned"] <= 1e-12  # of losses up to 80
+    assert [len(losses) for losses in found["realigned"]] == [2] * 69 + [1]
     printed = capsys.readouterr().out
     assert f"one unit in the last place away: {found['amplified'][-1]:.1e}\n" in printed
     assert f"with the same parameters: {found['worst_realigned']:.1e}\n" in printed
