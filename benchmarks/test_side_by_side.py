@@ -55,9 +55,9 @@ def test_a_twin_with_masks_of_its_own_is_refused(arguments: list[str], monkeypat
 
 @pytest.fixture
 def unstable(tmp_path: Path) -> list[str]:
-    """Of a run that makes 1e-6 nats and more of one unit in the last place."""
+    """Of a run that makes 1e-7 nats and more of one unit in the last place."""
     fields = text_and_size(tmp_path, "batch_size=3", "seq_length=12", "lr=300", "epochs=12")
-    options = ["--precision=float64", "--steps=70", "--explain", f"--out={tmp_path / 'found.json'}"]
+    options = ["--precision=float64", "--steps=50", "--explain", f"--out={tmp_path / 'found.json'}"]
     return ["awd-wikitext2", *fields, *options]
 
 
@@ -67,18 +67,17 @@ def test_a_run_that_amplifies_rounding_is_explained(unstable: list[str], capsys)
     assert found["worst_difference"] > found["bound"]
     assert found["amplified"][-1] > found["bound"]
     assert found["worst_realigned"] <= 1e-12  # of losses up to 80
-    assert [len(losses) for losses in found["realigned"]] == [2] * 69 + [1]
+    assert [len(losses) for losses in found["realigned"]] == [2] * 49 + [1]
     printed = capsys.readouterr().out
     assert f"one unit in the last place away: {found['amplified'][-1]:.1e}\n" in printed
     assert f"with the same parameters: {found['worst_realigned']:.1e}\n" in printed
 
 
-@pytest.mark.parametrize("relative", [1e-6, 1e-3])
-def test_a_wrong_line_hides_in_no_amplified_rounding(relative, unstable: list[str], monkeypatch, capsys) -> None:
+def test_a_wrong_line_hides_in_no_amplified_rounding(unstable: list[str], monkeypatch, capsys) -> None:
     right = TorchLM.train_step
 
     def wrong(model, window, state, draws, settings):
-        return right(model, window, state, draws, dataclasses.replace(settings, lr=settings.lr * (1 + relative)))
+        return right(model, window, state, draws, dataclasses.replace(settings, lr=settings.lr * (1 + 1e-6)))
 
     monkeypatch.setattr(TorchLM, "train_step", wrong)
     assert run(command.app, unstable) == 5
