@@ -1,7 +1,6 @@
 """The committed mutation score: its numbers add up, and every survivor has a reason that names a line as it is."""
 
 import ast
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,12 +8,11 @@ import pytest
 
 from parity_tests.mutation import score
 from parity_tests.mutation.reasons import Reason, Survivor, load_reasons
-from parity_tests.mutation.score import Score, markdown, outdated, percent, unexplained
+from parity_tests.mutation.score import ROW, Score, digests, listed, markdown, outdated, percent, recalled, unexplained
 from parity_tests.mutation.targets import TARGETS, Target
 
 ROOT = Path(__file__).parent.parent
 REASONS = load_reasons()
-ROW = re.compile(r"\| (lstm_ref/\S+) \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) % \| \d+ \| (\w+) \|")
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +20,9 @@ def page() -> str:
     return score.FILE.read_text(encoding="utf-8")
 
 
-def listed(page: str, module: str) -> Counter[tuple[str, str]]:
-    """(line, mutant) -> how many mutants, as the module's section has them."""
-    found: Counter[tuple[str, str]] = Counter()
-    section = page.partition(f"## {module}\n")[2].partition("\n## ")[0]
-    for block in re.findall(r"```diff\n(.*?)\n```", section, re.DOTALL):
-        line, *mutants = block.splitlines()
-        for mutant in mutants:
-            text, times = re.fullmatch(r"\+ (.*?)(?:    \((\d+) mutants\))?", mutant).groups()
-            found[line.removeprefix("- "), text] += int(times or 1)
-    return found
-
-
 def skip_where_it_is_of_older_sources(page: str, target: Target) -> None:
     """A skip and no failure: a score takes an hour, and is made anew before a release."""
-    digests = {module: digest for module, *_, digest in ROW.findall(page)}
-    if digests.get(target.module) != target.digest(ROOT):
+    if digests(page).get(target.module) != target.digest(ROOT):
         pytest.skip("score.md is of an older state of this module or its tests; `make mutation` makes it anew")
 
 
@@ -105,11 +90,17 @@ def test_the_page_lists_equal_mutants_once_with_their_number():
     assert listed(page, "m.py") == {("a + b", "a - b"): 2}
 
 
+def test_what_a_page_says_of_the_same_sources_is_recalled_where_it_says_it_of_all():
+    changes = {"1": ("a", "b"), "2": ("a", "b"), "3": ("a", "c"), "4": ("d", "e"), "5": ("d", "e")}
+    survivors = Counter({("a", "b"): 2, ("d", "e"): 1})
+    assert recalled(changes, survivors) == {"1": True, "2": True, "3": False}
+
+
 def test_a_target_has_another_digest_when_its_module_or_a_test_changes(tmp_path):
     target = Target(module="m.py", tests=("t.py",))
-    digests = set()
+    found = set()
     for module, tests in (("a", "b"), ("a", "c"), ("d", "b")):
         (tmp_path / "m.py").write_text(module)
         (tmp_path / "t.py").write_text(tests)
-        digests.add(target.digest(tmp_path))
-    assert len(digests) == 3
+        found.add(target.digest(tmp_path))
+    assert len(found) == 3

@@ -167,6 +167,19 @@ def test_wrap_is_wrong_in_the_last_of_a_thousand_windows_only():
     assert wrong == [999]
 
 
+@pytest.mark.parametrize("fresh", [None, np.array([True, False, True])])
+def test_a_part_of_a_window_is_some_of_its_rows_contiguous(fresh):
+    window = Window(np.arange(12).reshape(4, 3), np.arange(12, 24).reshape(4, 3), fresh)
+    part = window.part(slice(1, 3))
+    np.testing.assert_array_equal(part.inputs, [[1, 2], [4, 5], [7, 8], [10, 11]])
+    np.testing.assert_array_equal(part.targets, part.inputs + 12)
+    assert part.inputs.flags.c_contiguous and part.targets.flags.c_contiguous
+    if fresh is None:
+        assert part.fresh is None
+    else:
+        np.testing.assert_array_equal(part.fresh, [False, True])
+
+
 @pytest.mark.parametrize("made", [Window(np.zeros((1, 1)), np.zeros((1, 1))), WINDOWS, ROWS], ids=type)
 def test_windows_cannot_be_changed(made):
     for name in made.__slots__:

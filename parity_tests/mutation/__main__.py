@@ -1,8 +1,9 @@
 """`make mutation`: tests every mutant of every target, then writes score.md and says what survived without a reason.
 
 Mutants are made in a copy of the checkout, which is gone afterwards however this ends. Results stay in build/mutation,
-one cosmic-ray session for each state of a module and its tests: an interrupted run goes on where it stopped. Modules
-are tested side by side, one on each core.
+one cosmic-ray session for each state of a module and its tests: an interrupted run goes on where it stopped, and what
+score.md says of a module in the very state that it is in is not tested again. Modules are tested side by side, one on
+each core.
 
 The tests run with compilation off: no mutant waits for its compiler, and an index beyond its array is an error.
 
@@ -21,9 +22,9 @@ from pathlib import Path
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome
 
-from parity_tests.mutation.mutants import make_mutants
+from parity_tests.mutation.mutants import make_mutants, recall
 from parity_tests.mutation.reasons import Survivor, load_reasons
-from parity_tests.mutation.score import FILE, Score, markdown, outdated, percent, unexplained
+from parity_tests.mutation.score import FILE, Score, digests, markdown, outdated, percent, unexplained
 from parity_tests.mutation.targets import TARGETS, Target
 
 ROOT = Path(__file__).parents[2]
@@ -37,13 +38,16 @@ def session_path(target: Target, digest: str) -> Path:
     return SESSIONS / f"{Path(target.module).stem}-{digest}.sqlite"
 
 
-def run(target: Target, path: Path) -> None:
+def run(target: Target, digest: str) -> None:
     """Fills the target's session."""
+    path = session_path(target, digest)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with use_db(path.with_suffix(".new")) as session:
             os.chdir(ROOT)
             make_mutants(session, Path(target.module))
+            if digests(page := FILE.read_text(encoding="utf-8")).get(target.module) == digest:
+                recall(session, Path(target.module), page)
         path.with_suffix(".new").rename(path)
     with use_db(path) as session:
         if not session.pending_work_items:
@@ -75,10 +79,10 @@ def score_of(target: Target, digest: str) -> Score:
 
 
 def main(modules: list[str]) -> int:
-    digests = {target: target.digest(ROOT) for target in TARGETS if not modules or target.module in modules}
+    states = {target: target.digest(ROOT) for target in TARGETS if not modules or target.module in modules}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # of processes that are waited for
-        list(pool.map(lambda target: run(target, session_path(target, digests[target])), digests))
-    scores, reasons = [score_of(target, digest) for target, digest in digests.items()], load_reasons()
+        list(pool.map(lambda target: run(target, states[target]), states))
+    scores, reasons = [score_of(target, digest) for target, digest in states.items()], load_reasons()
     if not modules:
         FILE.write_text(markdown(scores, reasons), encoding="utf-8")
     for score in scores:

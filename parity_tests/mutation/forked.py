@@ -26,6 +26,7 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 from hypothesis import Phase, settings
 
+from parity_tests.mutation.mutants import change
 from parity_tests.mutation.targets import TARGETS, Target
 
 HEAVY = ("hypothesis.extra.numpy", "pydantic", "safetensors.numpy", "torch")
@@ -98,12 +99,11 @@ def _result(item: WorkItem, target: Target, limit: float) -> WorkResult:
     operator = get_operator(mutation.operator_name)(**mutation.operator_args)
     with use_mutation(mutation.module_path, operator, mutation.occurrence) as (original, mutated):
         passed, output = _run(target, limit)
-    lines, row = mutated.splitlines(), mutation.start_pos[0]
     return WorkResult(
         worker_outcome=WorkerOutcome.NORMAL,
         output=output,
         test_outcome=TestOutcome.SURVIVED if passed else TestOutcome.KILLED,
-        diff=lines[row - 1].strip() if len(lines) == len(original.splitlines()) else "",
+        diff=change(mutation, original, mutated)[1],
     )
 
 

@@ -13,8 +13,12 @@ import re
 from pathlib import Path
 
 from cosmic_ray.commands import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB
-from cosmic_ray.work_item import MutationSpec, WorkerOutcome, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkResult
+
+from parity_tests.mutation.score import Change, listed, recalled
 
 Position = tuple[int, int]  # line from 1, column from 0
 
@@ -32,6 +36,23 @@ def make_mutants(session: WorkDB, module: Path) -> None:
         (mutation,) = item.mutations
         if reason := _why_not(mutation, lines, annotations):
             session.set_result(item.job_id, WorkResult(worker_outcome=WorkerOutcome.SKIPPED, output=reason))
+
+
+def recall(session: WorkDB, module: Path, page: str) -> None:
+    """Takes from a page about the very same sources what became of the mutants that were not left out."""
+    source, changes = module.read_text(), {}
+    for item in session.pending_work_items:
+        (mutation,) = item.mutations
+        operator = get_operator(mutation.operator_name)(**mutation.operator_args)
+        changes[item.job_id] = change(mutation, source, mutate_code(source, operator, mutation.occurrence))
+    for job_id, survived in recalled(changes, listed(page, str(module))).items():
+        outcome = TestOutcome.SURVIVED if survived else TestOutcome.KILLED
+        session.set_result(job_id, WorkResult(WorkerOutcome.NORMAL, "by score.md", outcome, changes[job_id][1]))
+
+
+def change(mutation: MutationSpec, source: str, mutated: str) -> Change:
+    before, after, row = source.splitlines(), mutated.splitlines(), mutation.start_pos[0]
+    return before[row - 1].strip(), after[row - 1].strip() if len(after) == len(before) else ""
 
 
 def _why_not(mutation: MutationSpec, lines: list[str], annotations: list[tuple[Position, Position]]) -> str:

@@ -1,13 +1,17 @@
 """score.md: what the sessions say, module by module, with every survivor and its reason."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from parity_tests.mutation.reasons import Reason, Survivor
 
 FILE = Path(__file__).with_name("score.md")
+ROW = re.compile(r"\| (lstm_ref/\S+) \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) % \| \d+ \| (\w+) \|")
+
+Change = tuple[str, str]  # a line, and what it is in a mutant; without their indentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,27 @@ def _survivors(score: Score, reasons: Sequence[Reason]) -> list[str]:
                 lines.append(f"+ {mutant}" + (f"    ({count} mutants)" if count > 1 else ""))
             lines.append("```")
     return lines
+
+
+def digests(page: str) -> dict[str, str]:
+    """Of the sources that each module's row is of."""
+    return {module: digest for module, *_, digest in ROW.findall(page)}
+
+
+def listed(page: str, module: str) -> Counter[Change]:
+    """How many mutants of each change survive, as the module's section has them."""
+    found: Counter[Change] = Counter()
+    section = page.partition(f"## {module}\n")[2].partition("\n## ")[0]
+    for block in re.findall(r"```diff\n(.*?)\n```", section, re.DOTALL):
+        line, *mutants = block.splitlines()
+        for mutant in mutants:
+            text, times = re.fullmatch(r"\+ (.*?)(?:    \((\d+) mutants\))?", mutant).groups()  # type: ignore[union-attr]
+            found[line.removeprefix("- "), text] += int(times or 1)
+    return found
+
+
+def recalled(changes: Mapping[str, Change], survivors: Counter[Change]) -> dict[str, bool]:
+    """Whether each mutant survived, by what the page lists; without those of a change of which only some did."""
+    made = Counter(changes.values())
+    clear = {name: c for name, c in changes.items() if survivors[c] in (0, made[c])}
+    return {name: bool(survivors[c]) for name, c in clear.items()}
