@@ -173,7 +173,8 @@ def test_a_part_of_a_window_is_some_of_its_rows_contiguous(fresh):
     part = window.part(slice(1, 3))
     np.testing.assert_array_equal(part.inputs, [[1, 2], [4, 5], [7, 8], [10, 11]])
     np.testing.assert_array_equal(part.targets, part.inputs + 12)
-    assert part.inputs.flags.c_contiguous and part.targets.flags.c_contiguous
+    assert part.inputs.flags.c_contiguous
+    assert part.targets.flags.c_contiguous
     if fresh is None:
         assert part.fresh is None
     else:
