@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lstm_ref.core.config import LanguageModelConfig
 from lstm_ref.core.draws import Draws
-from lstm_ref.core.masks import dropout_masks, dropout_rates
+from lstm_ref.core.masks import dropout_masks, dropout_rates, masks_of_rows
 from lstm_ref.kernels.dropout import dropout, dropout_in_place, dropout_plain, dropout_words
 from lstm_ref.kernels.embedding import gather_plain
 from parity_tests.cases import seeds, values
@@ -118,3 +118,13 @@ def test_without_draws_or_with_rate_zero_there_is_no_mask():
     config = LanguageModelConfig(vocab_size=7, hidden_sizes=(3, 4), dropout_between=0.0, dropout_output=0.5)
     assert dropout_masks(config, None, 5, 3) == {}
     assert dropout_masks(config, Draws(1), 5, 3).keys() == {"l1"}
+
+
+def test_the_masks_of_some_rows_are_theirs_and_those_of_words_and_weights_are_everybodys():
+    draws = Draws(3)
+    shapes = {"l0": (4, 5, 7), "locked": (1, 5, 7), "embedding": (9,), "weight_hh_l0": (8, 2)}
+    masks = {where: draws.keep_mask(where, shape, 0.5) for where, shape in shapes.items()}
+    found = masks_of_rows(masks, slice(1, 3))
+    for where, mask in masks.items():
+        np.testing.assert_array_equal(found[where], mask[:, 1:3] if mask.ndim == 3 else mask)
+        assert found[where].flags.c_contiguous

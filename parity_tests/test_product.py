@@ -1,5 +1,12 @@
 """The packed product against the plain one: values, rounding, and that nothing but the packed weights is read."""
 
+import os
+import platform
+import subprocess
+import sys
+
+import llvmlite.binding
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +14,7 @@ from hypothesis import strategies as st
 
 from lstm_ref.core.draws import Draws
 from lstm_ref.kernels.product import DEPTH, empty_panels, pack, product, product_plain, whole_panels
-from lstm_ref.kernels.tile import ROWS, columns, tile_of
+from lstm_ref.kernels.tile import ROWS, columns, registers, tile_of
 from parity_tests.cases import seeds, values
 
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
@@ -105,3 +112,47 @@ def test_uncompiled_a_tile_refuses_the_shapes_that_the_compiled_form_takes_for_g
     for wrong in (np.ones((rows, 4)), np.ones((2, J))):
         with pytest.raises(AssertionError):
             tile(x, panel, wrong)
+
+
+@pytest.mark.parametrize(
+    ("features", "expected", "count"),
+    [({"avx512f": True, "avx": True}, (64, 4), 32), ({"avx": True}, (32, 2), 16), ({}, (16, 2), 16)],
+    ids=["AVX-512", "AVX", "any"],
+)
+def test_a_tile_fits_into_the_registers_of_a_processor(features, expected, count):
+    """Its sums, as many numbers of the panel as a row of them has, and one of x."""
+    assert registers(features) == expected
+    assert count / 2 < (ROWS + 1) * expected[1] + 1 <= count
+
+
+ON_ANOTHER_PROCESSOR = """
+import sys
+import llvmlite.binding, numpy as np
+features = llvmlite.binding.get_host_cpu_features()
+features.update({name: False for name in features if name.startswith(tuple(sys.argv[1].split(",")))})
+llvmlite.binding.get_host_cpu_features = lambda: features  # for tile.py's sizes and for the compiler
+from lstm_ref.kernels.product import product_plain
+from lstm_ref.kernels.tile import REGISTER_BYTES
+from parity_tests.test_product import UNIT, factors, fast
+for dtype in UNIT:
+    x, weight = factors(7, 300, 100, 5, dtype)
+    exact = product_plain(x.astype(np.longdouble), weight.astype(np.longdouble))
+    bound = 301 * UNIT[dtype] * (np.abs(x).astype(np.longdouble) @ np.abs(weight))
+    assert np.all(np.abs(fast(x, weight)[:, :100] - exact) <= bound)
+print(REGISTER_BYTES)
+"""
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="not an x86 processor")
+@pytest.mark.parametrize(
+    ("lacks", "size"), [("avx512,amx", 32), ("avx,amx,fma,f16c,vaes,vpclmulqdq,gfni", 16)], ids=["AVX", "any"]
+)
+def test_it_is_right_on_a_processor_with_smaller_registers(lacks, size, tmp_path):
+    """Or on this one, whose compiler does not know of the larger ones."""
+    if size == 32 and not llvmlite.binding.get_host_cpu_features().get("avx"):
+        pytest.skip("this processor has no AVX")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", ON_ANOTHER_PROCESSOR, lacks]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.stdout, done.stderr) == (f"{size}\n", "")

@@ -15,7 +15,7 @@ Every sum is in the order of k, whatever R is: a row has the same bits in whatev
 Proved by parity_tests/test_product.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import llvmlite.binding
@@ -29,15 +29,14 @@ from lstm_ref.core.jit import FASTMATH
 ROWS = 4  # R, where there are so many
 
 
-def _registers() -> tuple[int, int]:
-    """Bytes of a register of this processor, and VECTORS, how many of them a row of y has."""
-    features = llvmlite.binding.get_host_cpu_features()
+def registers(features: Mapping[str, bool]) -> tuple[int, int]:
+    """Bytes of a register of a processor with these features, and VECTORS, how many of them a row of y has."""
     if features.get("avx512f"):
         return 64, 4
     return (32 if features.get("avx") else 16), 2
 
 
-REGISTER_BYTES, VECTORS = _registers()
+REGISTER_BYTES, VECTORS = registers(llvmlite.binding.get_host_cpu_features())
 
 
 def columns(dtype: np.dtype) -> int:

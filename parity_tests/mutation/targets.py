@@ -46,7 +46,7 @@ TARGETS = (
     Target(
         module="lstm_ref/kernels/tile.py",
         tests=("parity_tests/test_product.py",),
-        compiled=("_registers", "columns", "written", "_typed_tile", *_WRITER),
+        compiled=("columns", "written", "_typed_tile", *_WRITER),
     ),
     _core("atomic"),
     _core("batching", "parity_tests/core/test_stream.py"),
