@@ -1,5 +1,5 @@
 # Two commands: `make demo` (NumPy and Numba only) and `make test` (the pinned test set, with torch).
-# `make mutation` changes every operator and number of the numeric modules in turn and asks the tests (an hour on one core).
+# `make mutation` changes every operator and number of the numeric modules in turn and asks the tests (an hour).
 # `make gpu-wheels` gathers what a machine with a GPU and no network lacks for `python -m benchmarks.gpu`.
 # The environment is .venv; its stamps make the second call start at once.
 
