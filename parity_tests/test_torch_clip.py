@@ -26,7 +26,7 @@ def exact(gradients: dict[str, np.ndarray]) -> float:
 def test_whatever_the_sizes_it_is_the_root_of_all_squares(sizes, dtype):
     gradients = gradients_of(sizes, dtype)
     norm = global_norm([torch.from_numpy(g) for g in gradients.values()])
-    assert norm.dtype == torch.from_numpy(np.zeros(1, dtype)).dtype
+    assert norm.dtype == torch.float64
     assert float(norm) == pytest.approx(exact(gradients), rel=8 * float(np.finfo(dtype).eps))
 
 
@@ -38,6 +38,20 @@ def test_of_millions_of_entries_it_is_as_exact_as_of_one(dtype):
     bound = 8 * float(np.finfo(dtype).eps)
     assert float(global_norm([torch.from_numpy(gradients["0"])])) == pytest.approx(truth, rel=bound)
     assert numpy_norm(gradients) == pytest.approx(truth, rel=8 * float(np.finfo(np.float64).eps))
+
+
+def test_small_float32_entries_count_beside_large_ones_and_the_factor_is_rounded_once():
+    """As in a word model's gradient, of which a few words have nearly all. In float32 the norms of the small pieces are
+    too small to count beside those of the large ones: 2e-7 of the norm. Each piece's own roundings even out."""
+    large, small = (Draws(1).uniform(name, (n * PIECE,)) for name, n in (("large", 64), ("small", 3000)))
+    gradients = {"large": (0.002 * large).astype(np.float32), "small": (2e-7 * small).astype(np.float32)}
+    ours = [torch.from_numpy(g.copy()) for g in gradients.values()]
+    norm = clip_global_norm(ours, 0.25)
+    truth = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in gradients.values()))
+    assert float(norm) == pytest.approx(truth, rel=3e-8)  # half a unit of float32
+    for gradient, g in zip(ours, gradients.values()):
+        factor = np.float32(0.25 / (float(norm) + 1e-6))
+        np.testing.assert_array_equal(gradient.numpy(), g * factor)
 
 
 def test_two_dimensions_and_views_count_as_they_are():
