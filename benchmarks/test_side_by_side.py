@@ -71,6 +71,7 @@ def test_a_run_that_amplifies_rounding_is_explained(unstable: list[str], capsys)
     printed = capsys.readouterr().out
     assert f"one unit in the last place away: {found['amplified'][-1]:.1e}\n" in printed
     assert f"with the same parameters: {found['worst_realigned']:.1e}\n" in printed
+    assert printed.endswith("but no more than this run makes of rounding: the twins agree\n")
 
 
 def test_a_wrong_line_hides_in_no_amplified_rounding(unstable: list[str], monkeypatch, capsys) -> None:
@@ -81,7 +82,7 @@ def test_a_wrong_line_hides_in_no_amplified_rounding(unstable: list[str], monkey
 
     monkeypatch.setattr(TorchLM, "train_step", wrong)
     assert run(command.app, unstable) == 5
-    assert "the twins differ by" in capsys.readouterr().err
+    assert "more than this run makes of rounding; see found.json" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_in_both_twins(arguments: list[str], tmp_path: Path, capsys) -> None:
