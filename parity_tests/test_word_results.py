@@ -66,6 +66,19 @@ def test_where_awd_lstm_amplifies_rounding_the_twins_are_as_near_as_a_twin_is_to
             assert abs(there - here) <= 2e-14
 
 
+def test_in_float32_awd_lstm_amplifies_rounding_beyond_the_bound_in_one_twin_alone():
+    found = read("2026-11-28-twins-awd-wikitext2-float32-amplified.json")
+    small = {"precision": "float32", "batch_size": 8}
+    assert RunConfig.from_dict(found["config"]) == preset("awd-wikitext2").with_overrides(small)
+    losses, moved = found["losses"], found["moved"]
+    for twin in ("numpy", "torch"):
+        assert max(abs(a - b) for a, b in zip(losses[twin], moved[twin], strict=True)) > 1e-3
+    assert [len(realigned) for realigned in found["realigned"]] == [2] * 49 + [1]
+    for n, realigned in enumerate(found["realigned"]):
+        for there, here in zip(realigned, losses["numpy"][n:]):
+            assert abs(there - here) <= 1e-3
+
+
 def test_with_all_its_rows_awd_lstm_amplifies_rounding_less():
     found = read("2026-11-28-twins-awd-wikitext2-float64-first-steps.json")
     assert RunConfig.from_dict(found["config"]) == preset("awd-wikitext2").with_overrides({"precision": "float64"})
